@@ -1,0 +1,1 @@
+"""Shared code of the services: server, interceptors, stores, streams. Written by hand."""
