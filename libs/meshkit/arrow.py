@@ -1,4 +1,6 @@
-"""Arrow tables as ``ArrowChunk`` messages: one IPC stream cut into messages of one record batch each."""
+"""Arrow tables as ``ArrowChunk`` messages: one IPC stream cut into messages of one record batch
+each.
+"""
 
 import io
 from collections.abc import Iterable, Iterator
@@ -12,7 +14,9 @@ BATCH_ROWS = 16_384
 
 
 def chunks(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[ArrowChunk]:
-    """Yield the IPC stream of ``batches``: the schema first, then at most ``BATCH_ROWS`` rows a chunk."""
+    """Yield the IPC stream of ``batches``: the schema first, then at most ``BATCH_ROWS`` rows a
+    chunk.
+    """
     sink = io.BytesIO()
     with pa.ipc.new_stream(sink, schema) as writer:
         yield ArrowChunk(data=_take(sink))

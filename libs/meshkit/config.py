@@ -15,8 +15,8 @@ class ConfigError(Exception):
 class Env:
     """Typed look-ups in a mapping of environment variables.
 
-    Each look-up returns a value of its type in any case and notes a fault where there was none to return, so that an
-    operator sees every fault in one go: call ``check()`` when all is read.
+    Each look-up returns a value of its type in any case and notes a fault where there was none to
+    return, so that an operator sees every fault in one go: call ``check()`` when all is read.
     """
 
     def __init__(self, values: Mapping[str, str]) -> None:

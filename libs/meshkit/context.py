@@ -10,7 +10,8 @@ from meshkit.errors import ProjectForbidden, TokenMissing
 class Caller:
     """The holder of a verified token.
 
-    ``expires_at`` is in unix seconds; ``token`` is the token itself, forwarded on read-only look-ups.
+    ``expires_at`` is in unix seconds; ``token`` is the token itself, forwarded on read-only
+    look-ups.
     """
 
     subject: str
@@ -33,6 +34,7 @@ class Caller:
 
 _caller: ContextVar[Caller | None] = ContextVar("caller", default=None)
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
+_deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
 _traceparent: ContextVar[str] = ContextVar("traceparent", default="")
 
 
@@ -63,3 +65,19 @@ def set_ids(request: str, trace: str) -> None:
     """Set the ids of the current call (the observe interceptor; consumers that carry on a trace)."""
     _request_id.set(request)
     _traceparent.set(trace)
+
+
+def forwarded_token() -> str:
+    """Return the present caller's token, empty outside a call."""
+    found = _caller.get()
+    return found.token if found else ""
+
+
+def deadline() -> float | None:
+    """Return when the current call ends, in the event loop's time; None outside a call."""
+    return _deadline.get()
+
+
+def set_deadline(ends: float | None) -> None:
+    """Set when the current call ends (the deadline interceptor)."""
+    _deadline.set(ends)

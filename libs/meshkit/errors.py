@@ -1,7 +1,8 @@
 """Errors of the mesh: one base class per canonical code, one subclass per reason.
 
-A service's ``errors.py`` subclasses these and sets ``reason`` to a value of ``mesh.common.v1.ErrorReason`` without its
-prefix. Domain code raises them; the error interceptor is the one place that turns them into a gRPC status.
+A service's ``errors.py`` subclasses these and sets ``reason`` to a value of
+``mesh.common.v1.ErrorReason`` without its prefix. Domain code raises them; the error interceptor
+is the one place that turns them into a gRPC status.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,7 +14,9 @@ DOMAIN = "nautilus-mesh"
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """A field that breaks a rule: its path in the request (``venues[0].name``) and what it must be."""
+    """A field that breaks a rule: its path in the request (``venues[0].name``) and what it must
+    be.
+    """
 
     field: str
     description: str

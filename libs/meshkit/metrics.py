@@ -62,11 +62,15 @@ class _Server(WSGIServer):
     request_queue_size = 32
 
     def server_bind(self) -> None:
-        # WSGIServer asks DNS for the host's full name here, which can take seconds; nobody reads it.
+        # WSGIServer asks DNS for the host's full name here, which can take seconds; nobody reads
+        # it.
         self.socket.setsockopt(*_REUSE)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.server_name, self.server_port = (
+            str(self.server_address[0]),
+            int(self.server_address[1]),
+        )
         self.setup_environ()
 
 

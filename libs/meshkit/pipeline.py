@@ -71,7 +71,9 @@ class Pipeline(grpc.aio.ServerInterceptor):
             return await continuation(handler_call_details)
         if method not in self._wrapped:
             handler = await continuation(handler_call_details)
-            if handler is None:  # grpc answers UNIMPLEMENTED; not kept, or anybody could fill the table
+            if (
+                handler is None
+            ):  # grpc answers UNIMPLEMENTED; not kept, or anybody could fill the table
                 return None
             self._wrapped[method] = self._wrap(method, handler)
         return self._wrapped[method]
@@ -90,7 +92,7 @@ class Pipeline(grpc.aio.ServerInterceptor):
             or handler.stream_unary
             or handler.stream_stream
         )
-        return build(  # type: ignore[operator]  # four factories of one shape
+        return build(
             around(method, behaviour),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
@@ -121,7 +123,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
                     f"{method} declares no rule, so nobody may call it.",
                     metadata={"method": method},
                 )
-            async with asyncio.timeout(_allowed(rule)):
+            async with asyncio.timeout(_allowed(rule)) as limit:
+                call_context.set_deadline(_end_of(call, limit.when()))
                 await self._authenticate(call, rule)
                 yield
 
@@ -204,6 +207,12 @@ def _service_of(error: grpc.aio.AioRpcError) -> str:
 def _allowed(rule: MethodRule) -> float | None:
     # The shorter deadline of a client needs no help: grpc cancels the call itself.
     return None if rule.watch else rules.maximum_deadline(rule)
+
+
+def _end_of(call: Call, limit: float | None) -> float | None:
+    left = call.context.time_remaining()
+    ends = None if left is None else asyncio.get_running_loop().time() + left
+    return min((e for e in (ends, limit) if e is not None), default=None)
 
 
 def _checked(request: Any) -> Any:

@@ -12,7 +12,8 @@ MAXIMUM_DEADLINE_MS = 60_000
 
 @cache
 def rule_of(method: str) -> options_pb2.MethodRule | None:
-    """Return the rule of a full method name such as ``/mesh.backtest.v1.BacktestService/GetBacktest``.
+    """Return the rule of a full method name such as
+    ``/mesh.backtest.v1.BacktestService/GetBacktest``.
 
     None when the method is unknown or has no rule; such a method is refused.
     """

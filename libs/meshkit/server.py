@@ -129,13 +129,17 @@ class MeshServer:
 
 
 def run(name: str, main: Callable[[], Awaitable[None]], *, level: str = "INFO") -> None:
-    """Run a service's ``main`` on uvloop with JSON logs; a bad configuration is a list, not a traceback."""
+    """Run a service's ``main`` on uvloop with JSON logs; a bad configuration is a list, not a
+    traceback.
+    """
     logs.configure(name, level)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_as_coroutine(main))
     except ConfigError as error:
-        print(f"{name} cannot start:", *(f"  - {f}" for f in error.faults), sep="\n", file=sys.stderr)
+        print(
+            f"{name} cannot start:", *(f"  - {f}" for f in error.faults), sep="\n", file=sys.stderr
+        )
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -39,7 +39,9 @@ def to_mesh_error(error: Exception, request_id: str) -> MeshError:
             )
         case OSError() | asyncpg.PostgresConnectionError() | asyncpg.InterfaceError():
             return StoreUnavailable(
-                "A store is out of reach. Try again.", metadata={"store": "postgresql"}, retry_after=1.0
+                "A store is out of reach. Try again.",
+                metadata={"store": "postgresql"},
+                retry_after=1.0,
             )
         case RedisError() | _:
             return Internal(
@@ -49,7 +51,9 @@ def to_mesh_error(error: Exception, request_id: str) -> MeshError:
 
 
 def to_status(error: MeshError) -> status_pb2.Status:
-    """Return the ``google.rpc.Status`` of an error: ErrorInfo first, then BadRequest and RetryInfo where due."""
+    """Return the ``google.rpc.Status`` of an error: ErrorInfo first, then BadRequest and
+    RetryInfo where due.
+    """
     details = [
         error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=error.metadata)
     ]
@@ -85,7 +89,8 @@ async def abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.
 def relayed(error: grpc.aio.AioRpcError, service: str) -> status_pb2.Status:
     """Return the status to answer with when a look-up in another service failed.
 
-    An error of that service is ours too and is passed on as it is; a failed connection is ``SERVICE_UNAVAILABLE``.
+    An error of that service is ours too and is passed on as it is; a failed connection is
+    ``SERVICE_UNAVAILABLE``.
     """
     for key, value in error.trailing_metadata() or ():
         if key == DETAILS and isinstance(value, bytes):

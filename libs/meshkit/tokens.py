@@ -26,7 +26,9 @@ class Keys(Protocol):
 
 
 class RemoteKeys:
-    """The auth service's key set over HTTP, asked again for an unknown key at most every ``pause`` seconds."""
+    """The auth service's key set over HTTP, asked again for an unknown key at most every
+    ``pause`` seconds.
+    """
 
     def __init__(self, url: str, *, lifetime: float = 300.0, pause: float = 5.0) -> None:
         self._url = url
