@@ -33,7 +33,8 @@ class HttpPort:
         self._server = make_server(
             host, int(port), self._answer, server_class=_Server, handler_class=_QuietHandler
         )
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self.address = f"{host}:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.2,), daemon=True)
 
     def __enter__(self) -> "HttpPort":
         self._thread.start()

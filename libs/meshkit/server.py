@@ -63,6 +63,7 @@ class MeshServer:
         self.name = name
         self.listen = listen
         self.address = listen
+        self.http_address = ""
         self.draining = asyncio.Event()
         self._grace = grace
         self._http_listen = http_listen
@@ -88,7 +89,8 @@ class MeshServer:
         reflection.enable_server_reflection((*names, reflection.SERVICE_NAME), self.grpc)
         self._bind()
         if self._http_listen:
-            self._stack.enter_context(HttpPort(self._http_listen, self._http_routes))
+            port = self._stack.enter_context(self._http_port())
+            self.http_address = port.address
         await self.grpc.start()
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         log.info("serving", extra={"address": self.address})
@@ -123,7 +125,15 @@ class MeshServer:
         else:
             self.address = f"{self.listen.rpartition(':')[0]}:{port}"
 
-    async def _say(self, status: "health_pb2.HealthCheckResponse.ServingStatus.ValueType") -> None:
+    def _http_port(self) -> HttpPort:
+        try:
+            return HttpPort(self._http_listen, self._http_routes)
+        except OSError as error:
+            raise ConfigError(
+                [f"{self.name} cannot serve metrics on {self._http_listen}: {error.strerror}"]
+            ) from None
+
+    async def _say(self, status: int) -> None:
         for service in ("", *self._services):
             await self._health.set(service, status)
 
