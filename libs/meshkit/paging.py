@@ -65,7 +65,7 @@ def _key(token: str, filter_hash: str) -> tuple[str, ...] | None:
         return None
     try:
         made_for, *key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
-    except ValueError:
+    except (ValueError, TypeError):
         raise InvalidPageToken("The page token is damaged. Start at the first page.") from None
     if made_for != filter_hash or not key or not all(isinstance(part, str) for part in key):
         raise InvalidPageToken(
