@@ -1,0 +1,1 @@
+"""What meshkit knows of Nautilus: the one shared place, besides engines, that imports it."""
