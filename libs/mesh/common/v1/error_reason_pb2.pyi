@@ -58,6 +58,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """UNIMPLEMENTED. Metadata: `method`. The server has no such method. Compare the versions with GetMeshInfo."""
     ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 13
     """UNAVAILABLE. Metadata: `service`. A service that this one asks is out of reach. Retry with back-off."""
+    ERROR_REASON_STALE_FENCE: _ErrorReason.ValueType  # 14
+    """ABORTED. Metadata: `stream`, `fence`. Another process has taken over from the one that answered, and nothing was
+    done. Repeat with the same request id: the new one will answer.
+    """
     ERROR_REASON_TOKEN_MISSING: _ErrorReason.ValueType  # 100
     """UNAUTHENTICATED. No token came with the call. Exchange an API key for one (AuthService.ExchangeApiKey) and send it
     as `authorization: Bearer`.
@@ -120,6 +124,10 @@ ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 12
 """UNIMPLEMENTED. Metadata: `method`. The server has no such method. Compare the versions with GetMeshInfo."""
 ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 13
 """UNAVAILABLE. Metadata: `service`. A service that this one asks is out of reach. Retry with back-off."""
+ERROR_REASON_STALE_FENCE: ErrorReason.ValueType  # 14
+"""ABORTED. Metadata: `stream`, `fence`. Another process has taken over from the one that answered, and nothing was
+done. Repeat with the same request id: the new one will answer.
+"""
 ERROR_REASON_TOKEN_MISSING: ErrorReason.ValueType  # 100
 """UNAUTHENTICATED. No token came with the call. Exchange an API key for one (AuthService.ExchangeApiKey) and send it
 as `authorization: Bearer`.
