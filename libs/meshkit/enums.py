@@ -17,7 +17,7 @@ def prefix(kind: Any) -> str:
 
 
 def bare(kind: Any, number: int) -> str:
-    """Return the bare name of a value, empty for 0. Raises ``InvalidField`` for an unknown number."""
+    """Return the bare name of a value, empty for 0; raises ``InvalidField`` for an unknown one."""
     value = kind.DESCRIPTOR.values_by_number.get(number)
     if value is None:
         raise _unknown(kind, str(number))
@@ -25,7 +25,7 @@ def bare(kind: Any, number: int) -> str:
 
 
 def number(kind: Any, name: str) -> int:
-    """Return the number of a bare name, 0 for empty. Raises ``InvalidField`` for an unknown name."""
+    """Return the number of a bare name, 0 for empty; raises ``InvalidField`` for an unknown one."""
     value = kind.DESCRIPTOR.values_by_name.get(prefix(kind) + name) if name else None
     if name and value is None:
         raise _unknown(kind, name)
