@@ -89,7 +89,9 @@ if type(acknowledged) == 'table' or acknowledged == 0 then return 0 end
 local fields = {}
 for i = 5, #ARGV do fields[#fields + 1] = ARGV[i] end
 redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[4], '*', unpack(fields))
-if ARGV[3] ~= '' then redis.call('HSET', KEYS[3], ARGV[3], 'dead') end
+if redis.call('HEXISTS', KEYS[3], ARGV[3]) == 1 then
+  redis.call('HSET', KEYS[3], ARGV[3], 'dead')
+end
 return 1
 """
 
