@@ -24,8 +24,6 @@ log = logging.getLogger("meshkit.publisher")
 PUBLISHED = Counter("mesh_facts_published_total", "Facts added to Redis.", ["stream"])
 STREAM_BYTES = Gauge("mesh_stream_bytes", "Bytes of a stream in Redis, by a sample.", ["stream"])
 
-_SWEEP = 30.0  # seconds between full comparisons of the outbox, and between trimmings
-
 
 class Publisher:
     """A background task; ``async with`` starts and ends it.
@@ -39,6 +37,8 @@ class Publisher:
     poll
         Seconds between looks when no commit rings the bell: also how soon an emptied Redis is
         noticed.
+    sweep
+        Seconds between full comparisons of the outbox with Redis, and between trimmings.
 
     """
 
@@ -50,12 +50,14 @@ class Publisher:
         retention: timedelta = timedelta(days=7),
         longest: int = 100_000,
         poll: float = 1.0,
+        sweep: float = 30.0,
     ) -> None:
         self._database = database
         self._client = client
         self._retention = retention
         self._longest = longest
         self._poll = poll
+        self._sweep = sweep
         self._link = Link(f"publisher:{database.schema}")
         self._bell = Bell(database.dsn, database.schema)
         self._stack = AsyncExitStack()
@@ -87,7 +89,7 @@ class Publisher:
                 if loop.time() >= sweep:
                     await self._outbox.repair()
                     await self._facts.trim(self._retention)
-                    sweep = loop.time() + _SWEEP
+                    sweep = loop.time() + self._sweep
                 self._link.up()
                 look = not await self._bell.wait(self._poll)
             except ERRORS as error:
