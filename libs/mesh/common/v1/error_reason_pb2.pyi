@@ -80,6 +80,52 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 105
     """RESOURCE_EXHAUSTED with RetryInfo. Too many calls in a short time. Wait as long as RetryInfo says."""
+    ERROR_REASON_INSTRUMENT_NOT_FOUND: _ErrorReason.ValueType  # 300
+    """NOT_FOUND. Metadata: `instrument_id`, `project`, and `selection` from ResolveData. The project has no such
+    instrument. Create it with CreateInstrument, or look at ListInstruments.
+    """
+    ERROR_REASON_INSTRUMENT_EXISTS: _ErrorReason.ValueType  # 301
+    """ALREADY_EXISTS. Metadata: `instrument_id`. The project has an instrument of this id. Use it, or delete it first."""
+    ERROR_REASON_INSTRUMENT_IN_USE: _ErrorReason.ValueType  # 302
+    """FAILED_PRECONDITION. Metadata: `instrument_id`, `rows`. There is data of the instrument. Delete that first."""
+    ERROR_REASON_IMPORT_NOT_FOUND: _ErrorReason.ValueType  # 303
+    """NOT_FOUND. Metadata: `import_id`. No such import job in the caller's projects. Look at ListImportJobs."""
+    ERROR_REASON_IMPORT_FINISHED: _ErrorReason.ValueType  # 304
+    """FAILED_PRECONDITION. Metadata: `import_id`, `state`. The job is in a final state and cannot be cancelled."""
+    ERROR_REASON_IMPORT_UNFINISHED: _ErrorReason.ValueType  # 305
+    """FAILED_PRECONDITION. Metadata: `import_id`, `state`. The job is still at work. Cancel it first, or wait."""
+    ERROR_REASON_UPLOAD_INCOMPLETE: _ErrorReason.ValueType  # 306
+    """INVALID_ARGUMENT. Metadata: `expected_bytes`, `received_bytes`, `expected_sha256`, `received_sha256`, as far as
+    known. The upload was cut or damaged, and nothing of it is kept. Upload the file again.
+    """
+    ERROR_REASON_UPLOAD_TOO_LARGE: _ErrorReason.ValueType  # 307
+    """INVALID_ARGUMENT. Metadata: `max_bytes`. The upload is larger than the server takes. Split the file."""
+    ERROR_REASON_UPLOAD_DISORDERED: _ErrorReason.ValueType  # 308
+    """INVALID_ARGUMENT. Metadata: `part`. The parts of an upload must be one header, then chunks, then one end."""
+    ERROR_REASON_BAD_ROW: _ErrorReason.ValueType  # 309
+    """In ImportJob.reason. Rows of the file are bad; `faults` names their lines. Mend them and upload the file again."""
+    ERROR_REASON_BAD_FILE: _ErrorReason.ValueType  # 310
+    """In ImportJob.reason. The file is not of the format, or a column is missing. Compare it with ImportFormat, or name
+    the columns in ImportSpec.columns.
+    """
+    ERROR_REASON_OVERLAP_REFUSED: _ErrorReason.ValueType  # 311
+    """In ImportJob.reason. The file covers times that the catalog has, and the policy refuses that. Use MERGE or
+    REPLACE, or delete the data first.
+    """
+    ERROR_REASON_ROW_CONFLICT: _ErrorReason.ValueType  # 312
+    """In ImportJob.reason. A row contradicts another row of the file or of the catalog; `faults` names its line. Mend the
+    file, or import with REPLACE.
+    """
+    ERROR_REASON_NO_DATA: _ErrorReason.ValueType  # 313
+    """NOT_FOUND. Metadata: `instrument_id`, `kind`, `bar_type`, and `selection` from ResolveData. The catalog holds no
+    such data. Import it, or look at ListCoverage.
+    """
+    ERROR_REASON_RANGE_OUTSIDE_COVERAGE: _ErrorReason.ValueType  # 314
+    """OUT_OF_RANGE. Metadata: `instrument_id`, `kind`, `bar_type`, `first`, `last` (ISO 8601), `selection`. There is such
+    data, and none of it lies in the range. Choose a range between `first` and `last`, or import more.
+    """
+    ERROR_REASON_IMPORT_CRASHED: _ErrorReason.ValueType  # 315
+    """In ImportJob.reason. The process that read the file died several times over it. Split the file."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the `reason` of the one `google.rpc.ErrorInfo` that every error of the mesh carries; its domain is
@@ -146,4 +192,50 @@ something. Use a project that WhoAmI lists.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 105
 """RESOURCE_EXHAUSTED with RetryInfo. Too many calls in a short time. Wait as long as RetryInfo says."""
+ERROR_REASON_INSTRUMENT_NOT_FOUND: ErrorReason.ValueType  # 300
+"""NOT_FOUND. Metadata: `instrument_id`, `project`, and `selection` from ResolveData. The project has no such
+instrument. Create it with CreateInstrument, or look at ListInstruments.
+"""
+ERROR_REASON_INSTRUMENT_EXISTS: ErrorReason.ValueType  # 301
+"""ALREADY_EXISTS. Metadata: `instrument_id`. The project has an instrument of this id. Use it, or delete it first."""
+ERROR_REASON_INSTRUMENT_IN_USE: ErrorReason.ValueType  # 302
+"""FAILED_PRECONDITION. Metadata: `instrument_id`, `rows`. There is data of the instrument. Delete that first."""
+ERROR_REASON_IMPORT_NOT_FOUND: ErrorReason.ValueType  # 303
+"""NOT_FOUND. Metadata: `import_id`. No such import job in the caller's projects. Look at ListImportJobs."""
+ERROR_REASON_IMPORT_FINISHED: ErrorReason.ValueType  # 304
+"""FAILED_PRECONDITION. Metadata: `import_id`, `state`. The job is in a final state and cannot be cancelled."""
+ERROR_REASON_IMPORT_UNFINISHED: ErrorReason.ValueType  # 305
+"""FAILED_PRECONDITION. Metadata: `import_id`, `state`. The job is still at work. Cancel it first, or wait."""
+ERROR_REASON_UPLOAD_INCOMPLETE: ErrorReason.ValueType  # 306
+"""INVALID_ARGUMENT. Metadata: `expected_bytes`, `received_bytes`, `expected_sha256`, `received_sha256`, as far as
+known. The upload was cut or damaged, and nothing of it is kept. Upload the file again.
+"""
+ERROR_REASON_UPLOAD_TOO_LARGE: ErrorReason.ValueType  # 307
+"""INVALID_ARGUMENT. Metadata: `max_bytes`. The upload is larger than the server takes. Split the file."""
+ERROR_REASON_UPLOAD_DISORDERED: ErrorReason.ValueType  # 308
+"""INVALID_ARGUMENT. Metadata: `part`. The parts of an upload must be one header, then chunks, then one end."""
+ERROR_REASON_BAD_ROW: ErrorReason.ValueType  # 309
+"""In ImportJob.reason. Rows of the file are bad; `faults` names their lines. Mend them and upload the file again."""
+ERROR_REASON_BAD_FILE: ErrorReason.ValueType  # 310
+"""In ImportJob.reason. The file is not of the format, or a column is missing. Compare it with ImportFormat, or name
+the columns in ImportSpec.columns.
+"""
+ERROR_REASON_OVERLAP_REFUSED: ErrorReason.ValueType  # 311
+"""In ImportJob.reason. The file covers times that the catalog has, and the policy refuses that. Use MERGE or
+REPLACE, or delete the data first.
+"""
+ERROR_REASON_ROW_CONFLICT: ErrorReason.ValueType  # 312
+"""In ImportJob.reason. A row contradicts another row of the file or of the catalog; `faults` names its line. Mend the
+file, or import with REPLACE.
+"""
+ERROR_REASON_NO_DATA: ErrorReason.ValueType  # 313
+"""NOT_FOUND. Metadata: `instrument_id`, `kind`, `bar_type`, and `selection` from ResolveData. The catalog holds no
+such data. Import it, or look at ListCoverage.
+"""
+ERROR_REASON_RANGE_OUTSIDE_COVERAGE: ErrorReason.ValueType  # 314
+"""OUT_OF_RANGE. Metadata: `instrument_id`, `kind`, `bar_type`, `first`, `last` (ISO 8601), `selection`. There is such
+data, and none of it lies in the range. Choose a range between `first` and `last`, or import more.
+"""
+ERROR_REASON_IMPORT_CRASHED: ErrorReason.ValueType  # 315
+"""In ImportJob.reason. The process that read the file died several times over it. Split the file."""
 global___ErrorReason = ErrorReason
