@@ -1,0 +1,80 @@
+# The two commands are `make run` and `make test`; `make help` lists the rest.
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+LOCKS := deploy/locks
+UV := $(BIN)/uv
+PYTHON = $(shell deploy/find-python)
+TESTS ?= tests/unit tests/contract tests/integration tests/e2e tests/chaos
+SYNC = VIRTUAL_ENV=$(1) $(UV) pip sync -q --require-hashes
+
+.PHONY: help setup lock protos protos-release fmt lint typecheck test test-system bench run clean
+.DELETE_ON_ERROR:
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(VENV)/.ready ## Make the environment (.venv), once
+
+$(UV): $(LOCKS)/uv.txt
+	@deploy/find-python >/dev/null
+	@echo "Making $(VENV) with $(PYTHON)"
+	@"$(PYTHON)" -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r $(LOCKS)/uv.txt
+	@touch $(UV)
+
+$(VENV)/.ready: $(UV) $(LOCKS)/all.txt pyproject.toml
+	@echo "Installing the locked dependencies"
+	@$(call SYNC,$(VENV)) $(LOCKS)/all.txt $(LOCKS)/uv.txt
+	@$(BIN)/python deploy/link.py
+	@touch $@
+
+.venv-protos/.ready: $(UV) $(LOCKS)/protos.txt
+	@$(UV) venv -q --clear --python $(BIN)/python .venv-protos
+	@$(call SYNC,.venv-protos) $(LOCKS)/protos.txt
+	@touch $@
+
+.venv-stock/.ready: $(UV) $(LOCKS)/stock.txt
+	@$(UV) venv -q --clear --python $(BIN)/python .venv-stock
+	@$(call SYNC,.venv-stock) $(LOCKS)/stock.txt
+	@touch $@
+
+lock: setup ## Resolve the dependencies anew into deploy/locks
+	@deploy/lock $(UV)
+
+protos: setup .venv-protos/.ready ## Generate Python from the contracts into libs/
+	@protos/generate.sh $(CURDIR)/.venv-protos/bin/python $(CURDIR)/libs
+
+protos-release: setup ## Renew the baseline of `buf breaking`; say so in the CHANGELOG
+	@$(BIN)/buf build -o protos/baseline.binpb
+
+fmt: setup ## Format the code and the contracts
+	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
+	@$(BIN)/buf format -w --exclude-path protos/vendor
+
+lint: setup .venv-protos/.ready typecheck ## Check style, contracts, generated code, import rules and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/buf lint
+	@$(BIN)/buf format --exit-code --exclude-path protos/vendor >/dev/null || { echo "contracts are not formatted: make fmt"; exit 1; }
+	@$(BIN)/buf breaking --against protos/baseline.binpb
+	@deploy/check-generated $(CURDIR)/.venv-protos/bin/python
+	@$(BIN)/lint-imports --no-logo
+
+typecheck: setup ## Check the types
+	@$(BIN)/mypy libs/meshkit libs/meshclient services tests
+
+test: setup ## Run every test that needs no Debian package
+	@$(BIN)/python -m pytest $(TESTS)
+
+test-system: setup ## Run the tests that need Debian packages (see .ci/run)
+	@$(BIN)/python -m pytest tests/system
+
+bench: setup .venv-stock/.ready ## Measure; ONLY=name runs one figure
+	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
+
+run: setup ## Start the mesh and run the first backtest; ONCE=1 ends after it
+	@exec $(BIN)/python -m services.up $(if $(ONCE),--once)
+
+clean: ## Remove what was made, but not the data of the mesh (.mesh)
+	@rm -rf .venv .venv-protos .venv-stock build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
