@@ -1,6 +1,8 @@
-"""Puts the project's import roots on the environment's path: the repository, ``libs`` and ``tests``.
+"""Puts the project's import roots on the environment's path: the repository, ``libs`` and
+``tests``.
 
-What an editable install would do, without a build; the roots are those that ``pyproject.toml`` states.
+What an editable install would do, without a build; the roots are those that ``pyproject.toml``
+states.
 """
 
 import sys

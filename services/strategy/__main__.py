@@ -1,0 +1,5 @@
+"""Entry point."""
+
+from services.strategy.main import main
+
+main()

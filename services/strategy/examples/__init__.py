@@ -1,0 +1,1 @@
+"""Examples that ship: three strategies, an actor and an execution algorithm, for any bars."""
