@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+import grpc
 import grpc.aio
 from google.protobuf import descriptor_pool
 
@@ -17,17 +18,21 @@ Token = str | Callable[[], str] | None
 
 
 def channel(
-    target: str, *services: str, token: Token = None, options: Any = ()
+    target: str,
+    *services: str,
+    token: Token = None,
+    credentials: grpc.ChannelCredentials | None = None,
+    options: Any = (),
 ) -> grpc.aio.Channel:
     """Return a channel to a service of the mesh.
 
     ``services`` are the full names of the services that are called through it; their idempotent
     methods are retried on UNAVAILABLE. ``token`` is sent as bearer token, or asked for at each
-    call; without it the present caller's own is forwarded.
+    call; without it the present caller's own is forwarded. ``credentials`` make the connection TLS;
+    without them it is plaintext.
     """
-    return grpc.aio.insecure_channel(
-        target,
-        options=[
+    settings: Any = {
+        "options": [
             ("grpc.service_config", json.dumps(_service_config(services))),
             ("grpc.max_receive_message_length", 16 * 2**20),
             ("grpc.keepalive_time_ms", 30_000),
@@ -35,8 +40,11 @@ def channel(
             ("grpc.max_reconnect_backoff_ms", 2_000),
             *options,
         ],
-        interceptors=[Unary(token), ServerStream(token), ClientStream(token)],
-    )
+        "interceptors": [Unary(token), ServerStream(token), ClientStream(token)],
+    }
+    if credentials is not None:
+        return grpc.aio.secure_channel(target, credentials, **settings)
+    return grpc.aio.insecure_channel(target, **settings)
 
 
 def _service_config(services: tuple[str, ...]) -> dict[str, Any]:
