@@ -46,18 +46,18 @@ protos: setup .venv-protos/.ready ## Generate Python from the contracts into lib
 	@protos/generate.sh $(CURDIR)/.venv-protos/bin/python $(CURDIR)/libs
 
 protos-release: setup ## Renew the baseline of `buf breaking`; say so in the CHANGELOG
-	@$(BIN)/buf build -o protos/baseline.binpb
+	@$(BIN)/buf build --exclude-source-info -o protos/baseline.binpb
 
 fmt: setup ## Format the code and the contracts
 	@$(BIN)/ruff check -q --fix . ; $(BIN)/ruff format -q .
-	@$(BIN)/buf format -w --exclude-path protos/vendor
+	@$(BIN)/buf format -w --path protos/mesh
 
 lint: setup .venv-protos/.ready typecheck ## Check style, contracts, generated code, import rules and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/buf lint
-	@$(BIN)/buf format --exit-code --exclude-path protos/vendor >/dev/null || { echo "contracts are not formatted: make fmt"; exit 1; }
-	@$(BIN)/buf breaking --against protos/baseline.binpb
+	@$(BIN)/buf format --exit-code --path protos/mesh >/dev/null || { echo "contracts are not formatted: make fmt"; exit 1; }
+	@protos/breaking.sh $(BIN)/buf
 	@deploy/check-generated $(CURDIR)/.venv-protos/bin/python
 	@$(BIN)/lint-imports --no-logo
 
