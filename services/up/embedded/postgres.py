@@ -10,6 +10,7 @@ import pwd
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -54,8 +55,11 @@ def postgres(folder: Path, log: Path, password: str) -> Iterator[str]:
     data = place.folder / "data"
     if not (data / "PG_VERSION").exists():
         _create(place, data, password)
-    running = _adopt(data) or _start(place, data, sockets, log)
-    wait_ready(lambda: _ready(data), running, "PostgreSQL", log)
+    running = _adopt(data)
+    if running is None:
+        _wait_orphans(data)
+        running = _start(place, data, sockets, log)
+    wait_ready(lambda: _ready(data, running.pid), running, "PostgreSQL", log)
     try:
         yield f"postgresql://{SUPERUSER}:{password}@/postgres?host={sockets}"
     finally:
@@ -170,14 +174,24 @@ def _start(place: Place, data: Path, sockets: Path, log: Path) -> Running:
 
 def _adopt(data: Path) -> Running | None:
     pid = _postmaster(data)
-    return Running(pid) if pid and process_alive(pid) and _is_postgres(pid) else None
+    return Running(pid) if pid and process_alive(pid) and _works_in(pid, data) else None
 
 
-def _is_postgres(pid: int) -> bool:
+def _works_in(pid: int, data: Path) -> bool:
+    """Whether a process is the server of that cluster, and not one that got its number later."""
     try:
-        return Path(os.readlink(f"/proc/{pid}/exe")).name == "postgres"
+        return os.readlink(f"/proc/{pid}/cwd") == str(data.resolve())
     except OSError:
         return False
+
+
+def _wait_orphans(data: Path) -> None:
+    """Wait for the backends of a server that was killed: a new one refuses to join them."""
+    end = time.monotonic() + 10
+    while _pid_file(data) and time.monotonic() < end:
+        if not any(_works_in(int(p.name), data) for p in Path("/proc").glob("[0-9]*")):
+            return
+        time.sleep(0.05)
 
 
 def _postmaster(data: Path) -> int:
@@ -185,9 +199,9 @@ def _postmaster(data: Path) -> int:
     return int(lines[0]) if lines and lines[0].strip().isdigit() else 0
 
 
-def _ready(data: Path) -> bool:
-    lines = _pid_file(data)
-    return len(lines) >= 8 and lines[7].strip() == "ready"
+def _ready(data: Path, pid: int) -> bool:
+    lines = _pid_file(data)  # after a crash it is the dead server's until the new one writes it
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
 
 def _pid_file(data: Path) -> list[str]:
