@@ -1,0 +1,1 @@
+"""Running Nautilus' BacktestEngine in the present process. Decides nothing."""
