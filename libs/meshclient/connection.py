@@ -1,0 +1,182 @@
+"""One connection to the gateway: tokens, retries and decoded errors for every call."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+from urllib.parse import urlsplit
+
+import grpc
+import grpc.aio
+from google.protobuf.message import Message
+
+from meshclient.errors import MeshClientError, ProfileError, decode
+from meshclient.tokens import TokenKeeper
+from meshkit.channel import channel
+
+_RENEWABLE = {"TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_MISSING"}
+_PASSING = {"UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED"}
+_STALE = {"ETAG_MISMATCH"}  # ABORTED, and no repeat of the same request can succeed
+_LONGEST_WAIT = 5.0
+
+
+def open_channel(address: str, *services: str) -> grpc.aio.Channel:
+    """Return a channel to ``host:port`` (plaintext) or ``https://host[:port]`` (TLS)."""
+    if "://" not in address:
+        return channel(address, *services)
+    url = urlsplit(address)
+    if url.scheme not in ("http", "https") or not url.hostname:
+        raise ProfileError(
+            f"'{address}' is no address: host:port, or https://host.",
+            code="INVALID_ARGUMENT",
+            reason="PROFILE_INVALID",
+        )
+    if url.scheme == "http":
+        return channel(f"{url.hostname}:{url.port or 80}", *services)
+    return channel(
+        f"{url.hostname}:{url.port or 443}", *services, credentials=grpc.ssl_channel_credentials()
+    )
+
+
+class Connection:
+    """Calls with a token that is renewed in time, and with the same request over all retries.
+
+    ``patience`` is how long in seconds a repeatable call waits out a mesh that restarts.
+    """
+
+    def __init__(self, tokens: TokenKeeper, *, patience: float = 20.0) -> None:
+        self._tokens = tokens
+        self._patience = patience
+        self._reached = False
+
+    async def unary(self, method: Any, request: Any, *, repeatable: bool = True) -> Any:
+        """Make a call with one reply. ``repeatable``: a read, or a request with a request id.
+
+        A request id is part of the request, so a retry is answered and not done twice.
+        """
+
+        async def attempt(metadata: grpc.aio.Metadata) -> Any:
+            return await method(request, metadata=metadata)
+
+        return await self.repeated(attempt, repeatable=repeatable)
+
+    async def repeated(
+        self, attempt: Callable[[grpc.aio.Metadata], Any], *, repeatable: bool
+    ) -> Any:
+        """Await ``attempt(metadata)`` until it succeeds or is not worth repeating."""
+        retry = Retry(self._patience)
+        request_id, refused = str(uuid.uuid4()), ""
+        while True:
+            token = await self._tokens.fresh(refused)
+            try:
+                reply = await attempt(_metadata(request_id, token))
+            except grpc.aio.AioRpcError as error:
+                fault = decode(error, request_id)
+                refused = self._renewal(fault, token, refused)
+                if not refused and not (repeatable and self._worth_repeating(fault)):
+                    raise fault from None
+                if not refused:
+                    await retry.wait(fault)
+            else:
+                self._reached = True
+                return reply
+
+    async def stream(self, method: Any, request: Message) -> AsyncIterator[Any]:
+        """Yield the messages of a stream that has an end; retried only before its first message."""
+        call, first = await self.repeated(_opening(method, request), repeatable=True)
+        try:
+            while first is not grpc.aio.EOF:
+                yield first
+                first = await call.read()
+        except grpc.aio.AioRpcError as error:
+            raise decode(error) from None
+        finally:
+            call.cancel()
+
+    async def watch(
+        self,
+        method: Any,
+        request_after: Callable[[str], Message],
+        *,
+        cursor: str = "",
+        last: Callable[[Any], bool] = lambda message: False,
+    ) -> AsyncIterator[Any]:
+        """Yield the messages of a watch, through expiries, drains and restarts of the mesh.
+
+        ``request_after(cursor)`` makes the request that resumes. Each message carries the cursor
+        after it, so nothing is lost and nothing comes twice but the state that opens a stream. Ends
+        after the message for which ``last`` holds; a stream that ends before is resumed.
+        """
+        retry = Retry(self._patience)
+        while True:
+            opening = _opening(method, request_after(cursor))
+            call, message = await self.repeated(opening, repeatable=True)
+            fault = _ended()
+            try:
+                while message is not grpc.aio.EOF:
+                    cursor = message.cursor or cursor
+                    yield message
+                    if last(message):
+                        return
+                    message = await call.read()
+                    retry = Retry(self._patience)
+            except grpc.aio.AioRpcError as error:
+                fault = decode(error)
+            finally:
+                call.cancel()
+            if fault.reason not in _RENEWABLE:
+                if fault.code != "UNAVAILABLE":
+                    raise fault
+                await retry.wait(fault)
+
+    def _renewal(self, fault: MeshClientError, token: str, refused: str) -> str:
+        """Return the token to replace when a new one may help: once for each call."""
+        return token if fault.reason in _RENEWABLE and not refused else ""
+
+    def _worth_repeating(self, fault: MeshClientError) -> bool:
+        if fault.code not in _PASSING or fault.reason in _STALE:
+            return False
+        if fault.code == "RESOURCE_EXHAUSTED" and fault.retry_after is None:
+            return False
+        # A mesh that was never there is not waited for: the address is wrong or nothing runs.
+        return self._reached or fault.reason != "MESH_UNREACHABLE"
+
+
+class Retry:
+    """Waits between attempts, longer each time, until ``patience`` seconds are used up."""
+
+    def __init__(self, patience: float) -> None:
+        self._left = patience
+        self._next = 0.1
+
+    async def wait(self, fault: MeshClientError) -> None:
+        """Wait as long as the fault asks, or the next step; raise the fault when time is up."""
+        delay = fault.retry_after or self._next * random.uniform(0.7, 1.3)
+        self._next = min(self._next * 2, _LONGEST_WAIT)
+        if delay > self._left:
+            raise fault from None
+        self._left -= delay
+        await asyncio.sleep(delay)
+
+
+def _opening(method: Any, request: Message) -> Callable[[grpc.aio.Metadata], Any]:
+    """Return an attempt that opens a stream and reads its first message."""
+
+    async def attempt(metadata: grpc.aio.Metadata) -> tuple[Any, Any]:
+        call = method(request, metadata=metadata)
+        try:
+            return call, await call.read()
+        except BaseException:
+            call.cancel()
+            raise
+
+    return attempt
+
+
+def _metadata(request_id: str, token: str) -> grpc.aio.Metadata:
+    return grpc.aio.Metadata(("x-request-id", request_id), ("authorization", f"Bearer {token}"))
+
+
+def _ended() -> MeshClientError:
+    return MeshClientError("The server ended the stream.", code="UNAVAILABLE", reason="DRAINING")
