@@ -43,27 +43,55 @@ class Place:
     owner: Identity
 
 
+class Postgres:
+    """A PostgreSQL on a folder, or on a place that stands for it (``find_place``).
+
+    ``start`` makes a cluster at the first time, and adopts what an earlier start left running.
+    """
+
+    def __init__(self, folder: Path, log: Path, password: str) -> None:
+        self.place = find_place(folder)
+        self._sockets = socket_folder(self.place.folder / "run", self.place.owner)
+        self._data = self.place.folder / "data"
+        self._log = log
+        self._password = password
+        self._running: Running | None = None
+
+    @property
+    def dsn(self) -> str:
+        """The superuser's DSN of database ``postgres``."""
+        return f"postgresql://{SUPERUSER}:{self._password}@/postgres?host={self._sockets}"
+
+    def start(self) -> None:
+        """Start the server and wait until it takes connections."""
+        if not (self._data / "PG_VERSION").exists():
+            _create(self.place, self._data, self._password)
+        running = _adopt(self._data)
+        if running is None:
+            _wait_orphans(self._data)
+            running = _start(self.place, self._data, self._sockets, self._log)
+        self._running = running
+        wait_ready(lambda: _ready(self._data, running.pid), running, "PostgreSQL", self._log)
+
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._running is not None and self._running.alive()
+
+    def stop(self) -> None:
+        """End the server by a fast, clean shutdown."""
+        if self._running is not None:
+            self._running.stop(signal.SIGINT)
+
+
 @contextmanager
 def postgres(folder: Path, log: Path, password: str) -> Iterator[str]:
-    """Run PostgreSQL on ``folder`` until the block ends; gives the superuser's DSN of database
-    ``postgres``.
-
-    A cluster is made at the first start. What an earlier start left running is adopted.
-    """
-    place = find_place(folder)
-    sockets = socket_folder(place.folder / "run", place.owner)
-    data = place.folder / "data"
-    if not (data / "PG_VERSION").exists():
-        _create(place, data, password)
-    running = _adopt(data)
-    if running is None:
-        _wait_orphans(data)
-        running = _start(place, data, sockets, log)
-    wait_ready(lambda: _ready(data, running.pid), running, "PostgreSQL", log)
+    """Run PostgreSQL on ``folder`` until the block ends; gives the superuser's DSN."""
+    server = Postgres(folder, log, password)
+    server.start()
     try:
-        yield f"postgresql://{SUPERUSER}:{password}@/postgres?host={sockets}"
+        yield server.dsn
     finally:
-        running.stop(signal.SIGINT)  # a fast, clean shutdown
+        server.stop()
 
 
 def find_place(folder: Path) -> Place:

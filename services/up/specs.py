@@ -1,0 +1,91 @@
+"""What the mesh on one machine consists of: its processes, their addresses and environments."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from services.up.config import Config
+from services.up.probes import grpc_health, http_ok
+from services.up.process import Spec
+from services.up.stores import Stores
+
+HTTP_PORTS = ("auth", "strategy", "market-data", "backtest", "backtest-worker", "gateway")
+"""Who has a port for metrics, in the order of the ports from ``MESH_HTTP_BASE_PORT``."""
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where everything listens: sockets in ``run``, a port for metrics on loopback each."""
+
+    run: Path
+    http_base: int
+
+    def socket(self, name: str) -> str:
+        """Return the gRPC address of a service."""
+        return f"unix:{self.run / name}.sock"
+
+    def http(self, name: str) -> str:
+        """Return ``host:port`` of a process' metrics."""
+        return f"127.0.0.1:{self.http_base + HTTP_PORTS.index(name)}"
+
+    @property
+    def jwks(self) -> str:
+        """The URL of the public keys that tokens are checked with."""
+        return f"http://{self.http('auth')}/.well-known/jwks.json"
+
+    def ports(self, gateway: str) -> dict[str, str]:
+        """Return every TCP address with the name and the variable that moves it."""
+        metrics = {f"{n} metrics (MESH_HTTP_BASE_PORT)": self.http(n) for n in HTTP_PORTS}
+        return {"gateway (MESH_GATEWAY_LISTEN)": gateway, **metrics}
+
+
+def services(config: Config, stores: Stores, at: Addresses) -> list[Spec]:
+    """Return the Python processes in the order in which they are started."""
+    return [
+        _service("auth", "services.gateway", "gateway", config, stores, at),
+        _service("strategy", "services.strategy", "strategy", config, stores, at),
+        _service("market-data", "services.market_data", "market_data", config, stores, at),
+        _service("backtest", "services.backtest", "backtest", config, stores, at),
+        _worker(config, stores, at),
+    ]
+
+
+def _service(
+    name: str, module: str, area: str, config: Config, stores: Stores, at: Addresses
+) -> Spec:
+    return Spec(
+        name=name,
+        command=(sys.executable, "-m", module),
+        env={**_environment(name, area, config, stores, at), "MESH_LISTEN": at.socket(name)},
+        address=at.socket(name),
+        probe=grpc_health(at.socket(name)),
+    )
+
+
+def _worker(config: Config, stores: Stores, at: Addresses) -> Spec:
+    """Return the worker: it takes jobs from a stream and serves nothing but its metrics."""
+    name = "backtest-worker"
+    return Spec(
+        name=name,
+        command=(sys.executable, "-m", "services.backtest.worker"),
+        env=_environment(name, "backtest", config, stores, at),
+        address=f"http://{at.http(name)}",
+        probe=http_ok(f"http://{at.http(name)}/healthz"),
+    )
+
+
+def _environment(
+    name: str, area: str, config: Config, stores: Stores, at: Addresses
+) -> dict[str, str]:
+    return {
+        **config.passed_on,
+        "TZ": "UTC",
+        "MESH_HTTP_LISTEN": at.http(name),
+        "MESH_DATABASE_URL": stores.database[area],
+        "MESH_REDIS_URL": stores.redis[area],
+        "MESH_JWKS_URL": at.jwks,
+        "MESH_CATALOG": str(config.data / "catalog"),
+        "MESH_ARCHIVE": str(config.data / "archive"),
+        "MESH_STRATEGY_ADDRESS": at.socket("strategy"),
+        "MESH_MARKET_DATA_ADDRESS": at.socket("market-data"),
+    }

@@ -1,0 +1,183 @@
+"""The two stores, embedded or configured, with a user for each service."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from meshkit.config import ConfigError
+from services.up.config import Config
+from services.up.embedded.postgres import Postgres
+from services.up.embedded.valkey import User, Valkey
+from services.up.secrets import Secrets
+
+AREAS = ("gateway", "strategy", "market_data", "backtest")
+"""Each has a schema and a role of its own in PostgreSQL, and a user in Valkey."""
+DATABASE = "mesh"
+CHECK_SECONDS = 0.5
+LONGEST_PAUSE = 10.0
+
+
+@dataclass(frozen=True)
+class Stores:
+    """Where each service finds its stores; ``said`` describes them, a line each."""
+
+    redis: dict[str, str] = field(repr=False)
+    database: dict[str, str] = field(repr=False)
+    said: tuple[str, ...] = ()
+
+
+class Server(Protocol):
+    """An embedded server."""
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+
+    def alive(self) -> bool:
+        """Whether it runs."""
+
+    def stop(self) -> None:
+        """End it in order."""
+
+
+@asynccontextmanager
+async def open_stores(
+    config: Config, secrets: Secrets, say: Callable[[str], None]
+) -> AsyncIterator[Stores]:
+    """Start what is embedded, prepare users and schemas, and keep the servers alive until the
+    block ends.
+    """
+    redis, valkey = _redis(config, secrets)
+    cluster = None if config.database_url else _postgres(config, secrets)
+    servers: list[tuple[str, Server]] = []
+    servers += [("valkey", valkey)] if valkey else []
+    servers += [("postgresql", cluster)] if cluster else []
+    async with _kept_alive(servers, say):
+        admin = await _own_database(cluster.dsn) if cluster else config.database_url
+        database, note = await _prepare(admin, secrets, ours=cluster is not None)
+        said = (
+            f"valkey       embedded, {valkey.socket}" if valkey else "redis        REDIS_URL",
+            f"postgresql   embedded, {cluster.place.folder}{note}"
+            if cluster
+            else f"postgresql   DATABASE_URL{note}",
+        )
+        yield Stores(redis, database, said)
+
+
+def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | None]:
+    if config.redis_url:
+        return dict.fromkeys(AREAS, config.redis_url), None
+    users = [User(a, secrets.get(f"redis.{a}"), f"*:{a.replace('_', '*')}*") for a in AREAS]
+    server = Valkey(
+        config.data / "valkey",
+        config.run,
+        config.logs / "valkey.log",
+        secrets.get("redis"),
+        users,
+    )
+    return {user.name: server.url(user.name, user.password) for user in users}, server
+
+
+def _postgres(config: Config, secrets: Secrets) -> Postgres:
+    return Postgres(
+        config.data / "postgres", config.logs / "postgresql.log", secrets.get("database")
+    )
+
+
+@asynccontextmanager
+async def _kept_alive(
+    servers: Sequence[tuple[str, Server]], say: Callable[[str], None]
+) -> AsyncIterator[None]:
+    """Run servers, starting again what dies; stop them in the opposite order."""
+    started: list[Server] = []
+    keepers: list[asyncio.Task[None]] = []
+    try:
+        for name, server in servers:
+            started.append(server)
+            await asyncio.to_thread(server.start)
+            keepers.append(asyncio.create_task(_keep(name, server, say)))
+        yield
+    finally:
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        for server in reversed(started):
+            await asyncio.to_thread(server.stop)
+
+
+async def _keep(name: str, server: Server, say: Callable[[str], None]) -> None:
+    pause = CHECK_SECONDS
+    while True:
+        await asyncio.sleep(pause)
+        if server.alive():
+            pause = CHECK_SECONDS
+            continue
+        say(f"{name} ended; starting it again")
+        try:
+            await asyncio.to_thread(server.start)
+        except Exception as error:  # whatever it is, the next attempt may do
+            pause = min(pause * 2, LONGEST_PAUSE)
+            say(f"{name} does not start: {error}")
+
+
+async def _own_database(dsn: str) -> str:
+    """Make our database in our own cluster, closed to everybody who is not named."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        if not await connection.fetchval("SELECT 1 FROM pg_database WHERE datname = $1", DATABASE):
+            await connection.execute(f"CREATE DATABASE {DATABASE}")
+            await connection.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
+    finally:
+        await connection.close()
+    return dsn.replace("/postgres?", f"/{DATABASE}?")
+
+
+async def _prepare(admin: str, secrets: Secrets, *, ours: bool) -> tuple[dict[str, str], str]:
+    """Make a role and a schema for each area; return the DSNs and a note for people.
+
+    On a server of somebody else's whose user may not make roles, all areas share that user.
+    """
+    try:
+        connection = await asyncpg.connect(admin, timeout=10)
+    except (OSError, asyncpg.PostgresError, ValueError) as error:
+        raise ConfigError([f"DATABASE_URL cannot be used: {error or 'no answer'}"]) from None
+    try:
+        may = await connection.fetchval(
+            "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
+        )
+        if not may:
+            return dict.fromkeys(AREAS, admin), " (one role for all: it may not make roles)"
+        for area in AREAS:
+            await _role(connection, area, secrets.get(f"database.{area}"))
+        if ours:
+            await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
+    finally:
+        await connection.close()
+    return {a: _as(admin, role_of(a), secrets.get(f"database.{a}")) for a in AREAS}, ""
+
+
+async def _role(connection: asyncpg.Connection, area: str, password: str) -> None:
+    role, database = role_of(area), await connection.fetchval("SELECT current_database()")
+    known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
+    verb = "ALTER" if known else "CREATE"
+    # The password is hexadecimal and the names are ours: nothing here needs quoting.
+    await connection.execute(f"{verb} ROLE {role} LOGIN PASSWORD '{password}'")
+    if not known:
+        await connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {role}')
+        await connection.execute(f"GRANT {role} TO CURRENT_USER")
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {area} AUTHORIZATION {role}")
+
+
+def role_of(area: str) -> str:
+    """Return the name of an area's role in PostgreSQL."""
+    return f"mesh_{area}"
+
+
+def _as(dsn: str, user: str, password: str) -> str:
+    """Return the DSN for another user."""
+    parts = urlsplit(dsn)
+    return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc.rpartition('@')[2]}"))
