@@ -4,8 +4,8 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
 import grpc.aio
@@ -97,11 +97,7 @@ class MeshServer:
 
     async def wait(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain."""
-        loop = asyncio.get_running_loop()
-        stop = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stop.set)
-        await stop.wait()
+        await stop_signal().wait()
         await self.drain()
 
     async def drain(self) -> None:
@@ -126,16 +122,39 @@ class MeshServer:
             self.address = f"{self.listen.rpartition(':')[0]}:{port}"
 
     def _http_port(self) -> HttpPort:
-        try:
-            return HttpPort(self._http_listen, self._http_routes)
-        except OSError as error:
-            raise ConfigError(
-                [f"{self.name} cannot serve metrics on {self._http_listen}: {error.strerror}"]
-            ) from None
+        return open_http_port(self.name, self._http_listen, self._http_routes)
 
     async def _say(self, status: int) -> None:
         for service in ("", *self._services):
             await self._health.set(service, status)
+
+
+def stop_signal() -> asyncio.Event:
+    """Return an event that SIGTERM or SIGINT sets."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def open_http_port(name: str, listen: str, routes: Mapping[str, Route]) -> HttpPort:
+    """Bind a service's HTTP port; raises ``ConfigError`` when it is taken."""
+    try:
+        return HttpPort(listen, routes)
+    except OSError as error:
+        raise ConfigError(
+            [f"{name} cannot serve metrics on {listen}: {error.strerror}"]
+        ) from None
+
+
+@asynccontextmanager
+async def until_told_to_stop(name: str, http_listen: str) -> AsyncIterator[asyncio.Event]:
+    """Give the stop event of a process without a gRPC port, with metrics while it lasts."""
+    with ExitStack() as stack:
+        if http_listen:
+            stack.enter_context(open_http_port(name, http_listen, {}))
+        yield stop_signal()
 
 
 def run(name: str, main: Callable[[], Awaitable[None]], *, level: str = "INFO") -> None:

@@ -20,7 +20,9 @@ class ComponentTask:
 
 @dataclass(frozen=True)
 class DataTask:
-    """One selection: its files in the catalog, and the closed range of ``ts_init`` in nanoseconds."""
+    """One selection: its files in the catalog, and the closed range of ``ts_init`` in
+    nanoseconds.
+    """
 
     kind: str
     instrument_id: str
@@ -34,8 +36,8 @@ class DataTask:
 class RunTask:
     """A run: ``venues`` as in the contract's JSON form, times in unix nanoseconds.
 
-    ``output`` is an empty folder that the run may write to; ``memory_mb`` is what it may take on top
-    of an idle process.
+    ``output`` is an empty folder that the run may write to; ``memory_mb`` is what it may take on
+    top of an idle process.
     """
 
     backtest_id: str

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nautilus_trader.backtest.engine import BacktestEngine
-from nautilus_trader.core.nautilus_pyo3 import DataBackendSession
-from nautilus_trader.core.nautilus_pyo3 import drop_cvec_pycapsule
+from nautilus_trader.core.nautilus_pyo3 import DataBackendSession, drop_cvec_pycapsule
 from nautilus_trader.model.data import (
     Bar,
     IndexPriceUpdate,
@@ -63,7 +62,9 @@ def add_data(
 def _peek(task: DataTask, chunks: Iterator[list[Any]]) -> tuple[list[Any], Iterator[list[Any]]]:
     first = next(chunks, None)
     if not first:
-        raise NoDataError(f"There is no data for {task.kind} of {task.bar_type or task.instrument_id}.")
+        raise NoDataError(
+            f"There is no data for {task.kind} of {task.bar_type or task.instrument_id}."
+        )
     return first, chunks
 
 

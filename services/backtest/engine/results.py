@@ -171,7 +171,9 @@ def _curves(equity: pa.Table) -> list[dict[str, Any]]:
 
 
 def _picked(equity: np.ndarray) -> list[int]:
-    """Return indices of at most ``CURVE_POINTS`` points: ends, and lowest and highest of each part."""
+    """Return indices of at most ``CURVE_POINTS`` points: ends, and lowest and highest of each
+    part.
+    """
     count = len(equity)
     if count <= CURVE_POINTS:
         return list(range(count))
@@ -185,9 +187,7 @@ def _picked(equity: np.ndarray) -> list[int]:
 def _returns(returns: pd.Series) -> pa.Table:
     return pa.table(
         {
-            "ts": pa.array(
-                [int(pd.Timestamp(t).value) for t in returns.index], type=pa.int64()
-            ),
+            "ts": pa.array([int(pd.Timestamp(t).value) for t in returns.index], type=pa.int64()),
             "value": pa.array([float(v) for v in returns], type=pa.float64()),
         }
     )

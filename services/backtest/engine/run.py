@@ -1,5 +1,6 @@
 """One run of Nautilus' BacktestEngine, from task to result."""
 
+import json
 import random
 import time
 from collections.abc import Callable
@@ -58,7 +59,8 @@ def run(task: RunTask, began: Callable[[BacktestEngine], None]) -> dict[str, Any
     result = figures(engine, venues)
     result |= write_tables(engine, venues, Path(task.output))
     result["run_seconds"] = seconds
-    result["stopped_early"] = is_backtest_force_stop()
+    result["stopped_early"] = bool(is_backtest_force_stop())
+    (Path(task.output) / "figures.json").write_text(json.dumps(result))
     return result
 
 

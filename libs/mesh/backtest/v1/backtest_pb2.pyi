@@ -849,6 +849,7 @@ class Result(google.protobuf.message.Message):
     EQUITY_FIELD_NUMBER: builtins.int
     TABLE_ROWS_FIELD_NUMBER: builtins.int
     RUN_SECONDS_FIELD_NUMBER: builtins.int
+    STOPPED_EARLY_FIELD_NUMBER: builtins.int
     iterations: builtins.int
     """Events replayed: Nautilus' iterations."""
     total_events: builtins.int
@@ -859,6 +860,10 @@ class Result(google.protobuf.message.Message):
     """Total positions."""
     run_seconds: builtins.float
     """Run seconds: wall time of the replay."""
+    stopped_early: builtins.bool
+    """Stopped early: an account error (such as no free balance) or a component's call ended the run before its data did.
+    The result covers what ran.
+    """
     @property
     def backtest_start(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Start of the simulated time."""
@@ -907,9 +912,10 @@ class Result(google.protobuf.message.Message):
         equity: collections.abc.Iterable[global___EquityCurve] | None = ...,
         table_rows: collections.abc.Mapping[builtins.str, builtins.int] | None = ...,
         run_seconds: builtins.float = ...,
+        stopped_early: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["backtest_end", b"backtest_end", "backtest_start", b"backtest_start"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["accounts", b"accounts", "backtest_end", b"backtest_end", "backtest_start", b"backtest_start", "currencies", b"currencies", "equity", b"equity", "general", b"general", "iterations", b"iterations", "returns", b"returns", "run_seconds", b"run_seconds", "table_rows", b"table_rows", "total_events", b"total_events", "total_orders", b"total_orders", "total_positions", b"total_positions"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["accounts", b"accounts", "backtest_end", b"backtest_end", "backtest_start", b"backtest_start", "currencies", b"currencies", "equity", b"equity", "general", b"general", "iterations", b"iterations", "returns", b"returns", "run_seconds", b"run_seconds", "stopped_early", b"stopped_early", "table_rows", b"table_rows", "total_events", b"total_events", "total_orders", b"total_orders", "total_positions", b"total_positions"]) -> None: ...
 
 global___Result = Result
 

@@ -148,6 +148,32 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_IMPORT_CRASHED: _ErrorReason.ValueType  # 315
     """In ImportJob.reason. The process that read the file died several times over it. Split the file."""
+    ERROR_REASON_BACKTEST_NOT_FOUND: _ErrorReason.ValueType  # 400
+    """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
+    ERROR_REASON_BACKTEST_SPEC_INVALID: _ErrorReason.ValueType  # 401
+    """INVALID_ARGUMENT with BadRequest. The parts of a spec do not fit together. Mend the fields named."""
+    ERROR_REASON_BACKTEST_ENDED: _ErrorReason.ValueType  # 402
+    """FAILED_PRECONDITION. Metadata: `backtest_id`, `state`. The run has ended. There is nothing to cancel."""
+    ERROR_REASON_BACKTEST_NOT_ENDED: _ErrorReason.ValueType  # 403
+    """FAILED_PRECONDITION. Metadata: `backtest_id`, `state`. The run has not ended. Cancel it first, or wait."""
+    ERROR_REASON_RESULT_NOT_READY: _ErrorReason.ValueType  # 404
+    """FAILED_PRECONDITION. Metadata: `backtest_id`, `state`. The run has no result. Wait until it has SUCCEEDED, or look
+    at its `failure`.
+    """
+    ERROR_REASON_STRATEGY_RAISED: _ErrorReason.ValueType  # 405
+    """In Failure.reason. A component raised an exception; `file` and `line` say where. Mend the code and run again."""
+    ERROR_REASON_STRATEGY_LOAD_FAILED: _ErrorReason.ValueType  # 406
+    """In Failure.reason. The code of a component could not be loaded by the worker. Create the version again."""
+    ERROR_REASON_WORKER_DIED: _ErrorReason.ValueType  # 407
+    """In Failure.reason. The run's process died, each time that it was tried. Look at `log_tail`; does the code exit?"""
+    ERROR_REASON_MEMORY_EXCEEDED: _ErrorReason.ValueType  # 408
+    """In Failure.reason. The run took more memory than it may. Choose a smaller range or hold less."""
+    ERROR_REASON_TIME_EXCEEDED: _ErrorReason.ValueType  # 409
+    """In Failure.reason. The run took longer than it may. Choose a smaller range."""
+    ERROR_REASON_DATA_CHANGED: _ErrorReason.ValueType  # 410
+    """In Failure.reason. Data that the run had pinned was deleted or replaced. Create the run again."""
+    ERROR_REASON_ENGINE_FAILED: _ErrorReason.ValueType  # 411
+    """In Failure.reason. Nautilus refused the venues, the data or the run. The message says why."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the `reason` of the one `google.rpc.ErrorInfo` that every error of the mesh carries; its domain is
@@ -282,4 +308,30 @@ data, and none of it lies in the range. Choose a range between `first` and `last
 """
 ERROR_REASON_IMPORT_CRASHED: ErrorReason.ValueType  # 315
 """In ImportJob.reason. The process that read the file died several times over it. Split the file."""
+ERROR_REASON_BACKTEST_NOT_FOUND: ErrorReason.ValueType  # 400
+"""NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
+ERROR_REASON_BACKTEST_SPEC_INVALID: ErrorReason.ValueType  # 401
+"""INVALID_ARGUMENT with BadRequest. The parts of a spec do not fit together. Mend the fields named."""
+ERROR_REASON_BACKTEST_ENDED: ErrorReason.ValueType  # 402
+"""FAILED_PRECONDITION. Metadata: `backtest_id`, `state`. The run has ended. There is nothing to cancel."""
+ERROR_REASON_BACKTEST_NOT_ENDED: ErrorReason.ValueType  # 403
+"""FAILED_PRECONDITION. Metadata: `backtest_id`, `state`. The run has not ended. Cancel it first, or wait."""
+ERROR_REASON_RESULT_NOT_READY: ErrorReason.ValueType  # 404
+"""FAILED_PRECONDITION. Metadata: `backtest_id`, `state`. The run has no result. Wait until it has SUCCEEDED, or look
+at its `failure`.
+"""
+ERROR_REASON_STRATEGY_RAISED: ErrorReason.ValueType  # 405
+"""In Failure.reason. A component raised an exception; `file` and `line` say where. Mend the code and run again."""
+ERROR_REASON_STRATEGY_LOAD_FAILED: ErrorReason.ValueType  # 406
+"""In Failure.reason. The code of a component could not be loaded by the worker. Create the version again."""
+ERROR_REASON_WORKER_DIED: ErrorReason.ValueType  # 407
+"""In Failure.reason. The run's process died, each time that it was tried. Look at `log_tail`; does the code exit?"""
+ERROR_REASON_MEMORY_EXCEEDED: ErrorReason.ValueType  # 408
+"""In Failure.reason. The run took more memory than it may. Choose a smaller range or hold less."""
+ERROR_REASON_TIME_EXCEEDED: ErrorReason.ValueType  # 409
+"""In Failure.reason. The run took longer than it may. Choose a smaller range."""
+ERROR_REASON_DATA_CHANGED: ErrorReason.ValueType  # 410
+"""In Failure.reason. Data that the run had pinned was deleted or replaced. Create the run again."""
+ERROR_REASON_ENGINE_FAILED: ErrorReason.ValueType  # 411
+"""In Failure.reason. Nautilus refused the venues, the data or the run. The message says why."""
 global___ErrorReason = ErrorReason

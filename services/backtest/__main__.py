@@ -1,0 +1,5 @@
+"""Entry point of the API."""
+
+from services.backtest.main import main
+
+main()
