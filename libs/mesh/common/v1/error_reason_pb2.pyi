@@ -80,6 +80,14 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_RATE_LIMITED: _ErrorReason.ValueType  # 105
     """RESOURCE_EXHAUSTED with RetryInfo. Too many calls in a short time. Wait as long as RetryInfo says."""
+    ERROR_REASON_API_KEY_INVALID: _ErrorReason.ValueType  # 106
+    """UNAUTHENTICATED. The API key is malformed, unknown, or its secret is wrong; which one is not said. Check the key."""
+    ERROR_REASON_API_KEY_EXPIRED: _ErrorReason.ValueType  # 107
+    """UNAUTHENTICATED. Metadata: `api_key_id`, `expire_time`. The API key has expired. Ask for a new one."""
+    ERROR_REASON_API_KEY_REVOKED: _ErrorReason.ValueType  # 108
+    """UNAUTHENTICATED. Metadata: `api_key_id`. The API key was revoked. Ask for a new one."""
+    ERROR_REASON_API_KEY_NOT_FOUND: _ErrorReason.ValueType  # 109
+    """NOT_FOUND. Metadata: `api_key_id`. No such API key in the caller's projects. See ListApiKeys."""
     ERROR_REASON_STRATEGY_NOT_FOUND: _ErrorReason.ValueType  # 200
     """NOT_FOUND. Metadata: `strategy_id`. No such strategy in the project. See ListStrategies."""
     ERROR_REASON_STRATEGY_VERSION_NOT_FOUND: _ErrorReason.ValueType  # 201
@@ -240,6 +248,14 @@ something. Use a project that WhoAmI lists.
 """
 ERROR_REASON_RATE_LIMITED: ErrorReason.ValueType  # 105
 """RESOURCE_EXHAUSTED with RetryInfo. Too many calls in a short time. Wait as long as RetryInfo says."""
+ERROR_REASON_API_KEY_INVALID: ErrorReason.ValueType  # 106
+"""UNAUTHENTICATED. The API key is malformed, unknown, or its secret is wrong; which one is not said. Check the key."""
+ERROR_REASON_API_KEY_EXPIRED: ErrorReason.ValueType  # 107
+"""UNAUTHENTICATED. Metadata: `api_key_id`, `expire_time`. The API key has expired. Ask for a new one."""
+ERROR_REASON_API_KEY_REVOKED: ErrorReason.ValueType  # 108
+"""UNAUTHENTICATED. Metadata: `api_key_id`. The API key was revoked. Ask for a new one."""
+ERROR_REASON_API_KEY_NOT_FOUND: ErrorReason.ValueType  # 109
+"""NOT_FOUND. Metadata: `api_key_id`. No such API key in the caller's projects. See ListApiKeys."""
 ERROR_REASON_STRATEGY_NOT_FOUND: ErrorReason.ValueType  # 200
 """NOT_FOUND. Metadata: `strategy_id`. No such strategy in the project. See ListStrategies."""
 ERROR_REASON_STRATEGY_VERSION_NOT_FOUND: ErrorReason.ValueType  # 201
