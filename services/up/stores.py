@@ -71,7 +71,7 @@ async def open_stores(
 def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | None]:
     if config.redis_url:
         return dict.fromkeys(AREAS, config.redis_url), None
-    users = [User(a, secrets.get(f"redis.{a}"), f"*:{a.replace('_', '*')}*") for a in AREAS]
+    users = [User(area, secrets.get(f"redis.{area}"), _patterns(area)) for area in AREAS]
     server = Valkey(
         config.data / "valkey",
         config.run,
@@ -80,6 +80,14 @@ def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | N
         users,
     )
     return {user.name: server.url(user.name, user.password) for user in users}, server
+
+
+def _patterns(area: str) -> tuple[str, ...]:
+    """Return which keys an area may use: its streams and what stands beside them, and the mark by
+    which everybody notices that Redis was emptied.
+    """
+    name = area.replace("_", "*")  # `facts:marketdata` as well as `facts:market_data`
+    return (f"*:{name}", f"*:{name}:*", f"*:{{*:{name}}}", f"*:{{*:{name}:*}}", "mesh:epoch")
 
 
 def _postgres(config: Config, secrets: Secrets) -> Postgres:

@@ -24,16 +24,16 @@ from services.up.embedded.process import (
 
 @dataclass(frozen=True)
 class User:
-    """A user of Valkey that may do everything but administer, on keys and channels of a pattern."""
+    """A user of Valkey that may do all but administer, on keys and channels of these patterns."""
 
     name: str
     password: str
-    pattern: str
+    patterns: Sequence[str]
 
     def line(self) -> str:
         """Return the user as a line of Valkey's configuration."""
-        may = f"~{self.pattern} &{self.pattern} +@all -@admin -@dangerous"
-        return f"user {self.name} on >{self.password} {may}\n"
+        where = " ".join(f"~{pattern} &{pattern}" for pattern in self.patterns)
+        return f"user {self.name} on >{self.password} {where} +@all -@admin -@dangerous\n"
 
 
 class Valkey:
