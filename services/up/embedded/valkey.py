@@ -33,7 +33,7 @@ class User:
     def line(self) -> str:
         """Return the user as a line of Valkey's configuration."""
         where = " ".join(f"~{pattern} &{pattern}" for pattern in self.patterns)
-        return f"user {self.name} on >{self.password} {where} +@all -@admin -@dangerous\n"
+        return f"user {self.name} on >{self.password} {where} +@all -@admin -@dangerous +info\n"
 
 
 class Valkey:
