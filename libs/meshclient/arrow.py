@@ -33,6 +33,8 @@ async def read_batches(chunks: AsyncIterator[ArrowChunk]) -> AsyncIterator[pa.Re
     """
     head = b""
     async for chunk in chunks:
+        if not chunk.data:
+            continue  # the writer may hold the schema back until the first batch
         try:
             # pyarrow reads whole streams only, so the schema stands before every piece again.
             reader = pa.ipc.open_stream(pa.py_buffer(head + chunk.data))
@@ -41,7 +43,7 @@ async def read_batches(chunks: AsyncIterator[ArrowChunk]) -> AsyncIterator[pa.Re
             raise _damaged(str(error)) from None
         if not head:
             _refuse_dictionaries(reader.schema)
-            head = chunk.data
+            head = reader.schema.serialize().to_pybytes()
         if sum(batch.num_rows for batch in batches) != chunk.rows:
             raise _damaged(f"a chunk of {chunk.rows} rows holds other ones")
         for batch in batches:

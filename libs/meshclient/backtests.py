@@ -12,7 +12,7 @@ from mesh.backtest.v1 import backtest_service_pb2 as rpc
 from mesh.backtest.v1.backtest_service_pb2_grpc import BacktestServiceStub
 from mesh.common.v1 import types_pb2
 from meshclient.arrow import read_table
-from meshclient.errors import JobFailed
+from meshclient.errors import JobFailed, MeshClientError
 from meshclient.group import Group, new_request_id
 from meshclient.tables import write_table
 
@@ -120,6 +120,25 @@ class Backtests(Group):
         )
         request.states.extend(states)
         return [each async for each in self._pages("ListBacktests", request, "backtests", limit)]
+
+    async def find(self, text: str) -> str:
+        """Return the id of the run that is meant: an id, its first digits, or ``last``.
+
+        Digits are looked for among the newest 500 runs.
+        """
+        if len(text) == 36:
+            return text
+        wanted = "" if text == "last" else text.lower()
+        runs = await self.list(limit=500 if wanted else 1)
+        found = [run.backtest_id for run in runs if run.backtest_id.startswith(wanted)]
+        if len(found) == 1:
+            return found[0]
+        raise MeshClientError(
+            f"{len(found) or 'No'} runs begin with '{text}'.",
+            code="INVALID_ARGUMENT" if found else "NOT_FOUND",
+            reason="BACKTEST_NOT_FOUND",
+            metadata={"backtest_id": text},
+        )
 
     async def cancel(self, backtest_id: str) -> pb.Backtest:
         """Ask a run to stop and return it; a run under way stops within a second."""

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from meshkit.channel import channel
 _RENEWABLE = {"TOKEN_EXPIRED", "TOKEN_INVALID", "TOKEN_MISSING"}
 _PASSING = {"UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED"}
 _STALE = {"ETAG_MISMATCH"}  # ABORTED, and no repeat of the same request can succeed
+Attempt = Callable[[grpc.aio.Metadata], Awaitable[Any]]
 _LONGEST_WAIT = 5.0
 
 
@@ -50,41 +51,48 @@ class Connection:
         self._patience = patience
         self._reached = False
 
-    async def unary(self, method: Any, request: Any, *, repeatable: bool = True) -> Any:
-        """Make a call with one reply. ``repeatable``: a read, or a request with a request id.
+    async def unary(self, method: Any, request: Any) -> Any:
+        """Make a call with one reply: a read, or a change whose request carries a request id.
 
         A request id is part of the request, so a retry is answered and not done twice.
         """
+        return await self.repeated(_unary(method, request))
 
-        async def attempt(metadata: grpc.aio.Metadata) -> Any:
-            return await method(request, metadata=metadata)
+    async def open(self, method: Any, request: Message) -> Any:
+        """Make a call that needs no token."""
+        return await self.repeated(_unary(method, request), with_token=False)
 
-        return await self.repeated(attempt, repeatable=repeatable)
-
-    async def repeated(
-        self, attempt: Callable[[grpc.aio.Metadata], Any], *, repeatable: bool
-    ) -> Any:
+    async def repeated(self, attempt: Attempt, *, with_token: bool = True) -> Any:
         """Await ``attempt(metadata)`` until it succeeds or is not worth repeating."""
         retry = Retry(self._patience)
         request_id, refused = str(uuid.uuid4()), ""
         while True:
-            token = await self._tokens.fresh(refused)
+            token = await self._tokens.fresh(refused) if with_token else ""
             try:
                 reply = await attempt(_metadata(request_id, token))
             except grpc.aio.AioRpcError as error:
                 fault = decode(error, request_id)
-                refused = self._renewal(fault, token, refused)
-                if not refused and not (repeatable and self._worth_repeating(fault)):
-                    raise fault from None
+                # A new token is tried once; the second refusal is about the key, not the token.
+                refused = token if fault.reason in _RENEWABLE and not refused else ""
                 if not refused:
-                    await retry.wait(fault)
+                    await self._before_next(fault, retry)
             else:
                 self._reached = True
                 return reply
 
+    async def _before_next(self, fault: MeshClientError, retry: "Retry") -> None:
+        """Wait until a repetition makes sense; raise the fault when it never will."""
+        passing = fault.code in _PASSING and fault.reason not in _STALE
+        if fault.code == "RESOURCE_EXHAUSTED" and fault.retry_after is None:
+            passing = False
+        # A mesh that was never there is not waited for: the address is wrong or nothing runs.
+        if not passing or (fault.reason == "MESH_UNREACHABLE" and not self._reached):
+            raise fault
+        await retry.wait(fault)
+
     async def stream(self, method: Any, request: Message) -> AsyncIterator[Any]:
         """Yield the messages of a stream that has an end; retried only before its first message."""
-        call, first = await self.repeated(_opening(method, request), repeatable=True)
+        call, first = await self.repeated(_opening(method, request))
         try:
             while first is not grpc.aio.EOF:
                 yield first
@@ -111,7 +119,7 @@ class Connection:
         retry = Retry(self._patience)
         while True:
             opening = _opening(method, request_after(cursor))
-            call, message = await self.repeated(opening, repeatable=True)
+            call, message = await self.repeated(opening)
             fault = _ended()
             try:
                 while message is not grpc.aio.EOF:
@@ -129,18 +137,6 @@ class Connection:
                 if fault.code != "UNAVAILABLE":
                     raise fault
                 await retry.wait(fault)
-
-    def _renewal(self, fault: MeshClientError, token: str, refused: str) -> str:
-        """Return the token to replace when a new one may help: once for each call."""
-        return token if fault.reason in _RENEWABLE and not refused else ""
-
-    def _worth_repeating(self, fault: MeshClientError) -> bool:
-        if fault.code not in _PASSING or fault.reason in _STALE:
-            return False
-        if fault.code == "RESOURCE_EXHAUSTED" and fault.retry_after is None:
-            return False
-        # A mesh that was never there is not waited for: the address is wrong or nothing runs.
-        return self._reached or fault.reason != "MESH_UNREACHABLE"
 
 
 class Retry:
@@ -160,7 +156,14 @@ class Retry:
         await asyncio.sleep(delay)
 
 
-def _opening(method: Any, request: Message) -> Callable[[grpc.aio.Metadata], Any]:
+def _unary(method: Any, request: Any) -> Attempt:
+    async def attempt(metadata: grpc.aio.Metadata) -> Any:
+        return await method(request, metadata=metadata)
+
+    return attempt
+
+
+def _opening(method: Any, request: Message) -> Attempt:
     """Return an attempt that opens a stream and reads its first message."""
 
     async def attempt(metadata: grpc.aio.Metadata) -> tuple[Any, Any]:
@@ -175,7 +178,10 @@ def _opening(method: Any, request: Message) -> Callable[[grpc.aio.Metadata], Any
 
 
 def _metadata(request_id: str, token: str) -> grpc.aio.Metadata:
-    return grpc.aio.Metadata(("x-request-id", request_id), ("authorization", f"Bearer {token}"))
+    metadata = grpc.aio.Metadata(("x-request-id", request_id))
+    if token:
+        metadata.add("authorization", f"Bearer {token}")
+    return metadata
 
 
 def _ended() -> MeshClientError:

@@ -51,9 +51,7 @@ class Data(Group):
             return await self._stub.ImportData(upload.messages(), metadata=metadata)
 
         # The header carries the request id: the whole upload again returns the first job.
-        job: marketdata_pb2.ImportJob = (
-            await self._connection.repeated(attempt, repeatable=True)
-        ).job
+        job: marketdata_pb2.ImportJob = (await self._connection.repeated(attempt)).job
         return job
 
     async def import_file(

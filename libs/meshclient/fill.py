@@ -140,7 +140,7 @@ def _enum(kind: Descriptor, value: object) -> int:
     names = {each.name.removeprefix(prefix): each.number for each in kind.values[1:]}
     wanted = str(value).upper().replace("-", "_").removeprefix(prefix)
     if wanted in names:
-        return names[wanted]
+        return int(names[wanted])
     raise ValueError(f"must be one of {', '.join(names)}, not {value!r}")
 
 

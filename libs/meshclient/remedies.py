@@ -1,11 +1,21 @@
-"""What to do about each error reason. Made by ``meshclient.make_remedies``; do not edit."""
+"""Remedy of each error reason. Made by ``meshclient.make_remedies``; do not edit."""
 
 REMEDIES: dict[str, str] = {
+    "API_KEY_EXPIRED": "Ask for a new one.",
+    "API_KEY_INVALID": "Check the key.",
+    "API_KEY_NOT_FOUND": "See ListApiKeys.",
+    "API_KEY_REVOKED": "Ask for a new one.",
+    "BACKTEST_ENDED": "There is nothing to cancel.",
+    "BACKTEST_NOT_ENDED": "Cancel it first, or wait.",
+    "BACKTEST_NOT_FOUND": "See ListBacktests.",
+    "BACKTEST_SPEC_INVALID": "Mend the fields named.",
     "BAD_FILE": "Compare it with ImportFormat, or name the columns in ImportSpec.columns.",
     "BAD_ROW": "Mend them and upload the file again.",
     "CURSOR_TRIMMED": "Read the state anew and watch without a cursor, or from `oldest_cursor`.",
+    "DATA_CHANGED": "Create the run again.",
     "DEADLINE_EXCEEDED": "A mutation may have been done: repeat it with the same request id.",
     "DRAINING": "Retry at once: another server, or the same one restarted, will answer.",
+    "ENGINE_FAILED": "The message says why.",
     "ETAG_MISMATCH": "Read it again and repeat.",
     "IMPORT_CRASHED": "Split the file.",
     "IMPORT_NOT_ALLOWED": "Send the source instead.",
@@ -18,12 +28,14 @@ REMEDIES: dict[str, str] = {
     "INVALID_CURSOR": "Watch again without a cursor.",
     "INVALID_FIELD": "Mend the fields named.",
     "INVALID_PAGE_TOKEN": "Start again at the first page with the filter unchanged.",
+    "MEMORY_EXCEEDED": "Choose a smaller range or hold less.",
     "NO_DATA": "Import it, or look at ListCoverage.",
     "OVERLAP_REFUSED": "Use MERGE or REPLACE, or delete the data first.",
     "PROJECT_FORBIDDEN": "Use a project that WhoAmI lists.",
     "RANGE_OUTSIDE_COVERAGE": "Choose a range between `first` and `last`, or import more.",
     "RATE_LIMITED": "Wait as long as RetryInfo says.",
     "REQUEST_ID_REUSED": "Use a new request id for a new request.",
+    "RESULT_NOT_READY": "Wait until it has SUCCEEDED, or look at its `failure`.",
     "ROW_CONFLICT": "Mend the file, or import with REPLACE.",
     "SCOPE_MISSING": "Use an API key that holds it.",
     "SERIALIZATION_CLASH": "Repeat with the same request id.",
@@ -33,12 +45,15 @@ REMEDIES: dict[str, str] = {
     "STRATEGY_CONFIG_INVALID": "Mend the paths named.",
     "STRATEGY_EXISTS": "Choose another, or add a version to it.",
     "STRATEGY_LOAD_EXITED": "Do not exit at import.",
+    "STRATEGY_LOAD_FAILED": "Create the version again.",
     "STRATEGY_LOAD_MEMORY": "Allocate in `on_start`, not at import.",
     "STRATEGY_LOAD_TIMEOUT": "Do no work at import.",
     "STRATEGY_NOT_FOUND": "See ListStrategies.",
+    "STRATEGY_RAISED": "Mend the code and run again.",
     "STRATEGY_SOURCE_INVALID": "Mend the line named.",
     "STRATEGY_VERSION_AMBIGUOUS": "Give more digits.",
     "STRATEGY_VERSION_NOT_FOUND": "See ListStrategyVersions.",
+    "TIME_EXCEEDED": "Choose a smaller range.",
     "TOKEN_EXPIRED": (
         "Exchange the API key for a new one. A Watch that ends so can be resumed with its "
         "last cursor."
@@ -51,4 +66,5 @@ REMEDIES: dict[str, str] = {
     "UNKNOWN_METHOD": "Compare the versions with GetMeshInfo.",
     "UPLOAD_INCOMPLETE": "Upload the file again.",
     "UPLOAD_TOO_LARGE": "Split the file.",
+    "WORKER_DIED": "Look at `log_tail`; does the code exit?",
 }

@@ -82,7 +82,9 @@ class Strategies(Group):
     ) -> Sequence[pb.Strategy]:
         """Return the strategies of the project, in the order of their ids."""
         request = rpc.ListStrategiesRequest(
-            project=self._project, kind=KINDS.get(kind), label=label
+            project=self._project,
+            kind=KINDS[kind] if kind else pb.COMPONENT_KIND_UNSPECIFIED,
+            label=label,
         )
         return [each async for each in self._pages("ListStrategies", request, "strategies", limit)]
 

@@ -16,11 +16,12 @@ def plot(
     """
     if not values:
         return "(no points)"
-    low, high = min(values), max(values)
+    if (low := min(values)) == (high := max(values)):
+        low, high = low - 0.5, high + 0.5  # a flat line runs through the middle
     labels = _labels(low, high, height - 2)
     margin = max(len(label) for label in labels) + 2
     columns, rows = max(width - margin, 10), height - 2
-    cells = _cells(times, values, columns, rows)
+    cells = _cells(_spans(times, values, columns * 2), low, high, rows)
     lines = [
         f"{label:>{margin - 2}} ┤{''.join(chr(0x2800 + cell) for cell in row)}"
         for label, row in zip(labels, cells, strict=True)
@@ -30,15 +31,16 @@ def plot(
     return "\n".join(line.rstrip("\u2800 ") for line in lines)
 
 
-def _cells(
-    times: Sequence[float], values: Sequence[float], columns: int, rows: int
-) -> list[list[int]]:
+Span = tuple[float, float, float]
+"""Lowest, highest and last value of a dot column."""
+
+
+def _cells(spans: Sequence[Span | None], low: float, high: float, rows: int) -> list[list[int]]:
     """Return the Braille bits of each sign: each dot column spans its values from low to high."""
-    cells = [[0] * columns for _ in range(rows)]
-    low, high = min(values), max(values)
-    scale = (rows * 4 - 1) / (high - low) if high > low else 0.0
+    cells = [[0] * (len(spans) // 2) for _ in range(rows)]
+    scale = (rows * 4 - 1) / (high - low)
     before = None
-    for x, span in enumerate(_spans(times, values, columns * 2)):
+    for x, span in enumerate(spans):
         if span is None:
             continue
         ends = [round((high - value) * scale) for value in span]
@@ -51,12 +53,10 @@ def _cells(
     return cells
 
 
-def _spans(
-    times: Sequence[float], values: Sequence[float], columns: int
-) -> list[tuple[float, float, float] | None]:
-    """Return lowest, highest and last value of each dot column; between points the last holds."""
+def _spans(times: Sequence[float], values: Sequence[float], columns: int) -> list[Span | None]:
+    """Return the values of each dot column; between points the last one holds."""
     start, length = times[0], times[-1] - times[0]
-    spans: list[tuple[float, float, float] | None] = [None] * columns
+    spans: list[Span | None] = [None] * columns
     for time, value in zip(times, values, strict=True):
         x = min(int((time - start) / length * columns), columns - 1) if length else 0
         old = spans[x]

@@ -1,0 +1,30 @@
+"""Remedies in the words of ``meshctl``, where the contract's words name RPCs."""
+
+from meshclient.errors import MeshClientError
+
+_HINTS = {
+    "TOKEN_MISSING": "Run `meshctl login`.",
+    "TOKEN_INVALID": "The API key may be revoked or expired, or of another mesh: `meshctl login`.",
+    "SCOPE_MISSING": "See your scopes with `meshctl whoami`; a key with more is made by an "
+    "administrator with `meshctl keys create`.",
+    "PROJECT_FORBIDDEN": "`meshctl whoami` lists your projects.",
+    "STRATEGY_NOT_FOUND": "`meshctl strategy ls` lists what there is.",
+    "STRATEGY_VERSION_NOT_FOUND": "`meshctl strategy versions ID` lists what there is.",
+    "STRATEGY_CONFIG_INVALID": "`meshctl strategy show ID` lists the fields of its config.",
+    "INSTRUMENT_NOT_FOUND": "`meshctl data instruments` lists what there is; `meshctl data "
+    "instruments --create FILE` makes one.",
+    "NO_DATA": "`meshctl data ls` lists what there is; `meshctl data import` adds to it.",
+    "RANGE_OUTSIDE_COVERAGE": "`meshctl data ls` shows what is covered.",
+    "IMPORT_NOT_FOUND": "`meshctl data jobs` lists what there is.",
+    "BACKTEST_NOT_FOUND": "`meshctl backtest ls` lists what there is.",
+    "RESULT_NOT_READY": "`meshctl backtest watch ID` waits for the end of the run.",
+    "BACKTEST_NOT_ENDED": "Cancel it first (`meshctl backtest cancel ID`), or wait.",
+    "RATE_LIMITED": "Wait a moment and repeat.",
+    "SERVICE_UNAVAILABLE": "It may be starting: repeat in a moment.",
+    "UNKNOWN_METHOD": "meshctl and the mesh differ in version: `meshctl info`.",
+}
+
+
+def hint(error: MeshClientError) -> str:
+    """Return what to do about an error; empty when nothing is known."""
+    return _HINTS.get(error.reason) or error.remedy

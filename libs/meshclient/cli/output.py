@@ -1,0 +1,147 @@
+"""Printing: tables for people, JSON for programs."""
+
+import json
+import math
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from google.protobuf import json_format
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+
+class Output:
+    """Prints on stdout; with ``as_json`` one JSON document and nothing else."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(highlight=False, stderr=as_json)
+
+    def json(self, value: object) -> None:
+        """Print a value as JSON: messages under their own field names, tables as rows."""
+        json.dump(plain(value), sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+        sys.stdout.flush()
+
+    def say(self, text: str) -> None:
+        """Print a line for people: with ``as_json`` on stderr, otherwise on stdout."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """Print an aside in dim, as ``say`` does."""
+        self.console.print(text, style="dim", markup=False, soft_wrap=True)
+
+    def table(
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
+        *,
+        title: str = "",
+        right: Sequence[str] = (),
+        whole: Sequence[str] = (),
+        empty: str = "",
+    ) -> None:
+        """Print a table. ``right`` columns are aligned right, ``whole`` ones are never cut."""
+        table = Table(
+            box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False
+        )
+        for column in columns:
+            table.add_column(
+                column,
+                justify="right" if column in right else "left",
+                no_wrap=column in whole,
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*(text(cell) for cell in row))
+        if table.row_count or not empty:
+            self.console.print(table)
+        else:
+            self.note(empty)
+
+    def rows(self, table: pa.Table) -> None:
+        """Print the rows of an Arrow table."""
+        numeric = [f.name for f in table.schema if pa.types.is_primitive(f.type)]
+        rows = [[_arrow(value) for value in row.values()] for row in table.to_pylist()]
+        self.table(table.column_names, rows, right=numeric, empty="No rows.")
+
+    def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
+        """Print names and values beside each other; empty values are left out."""
+        table = Table(box=None, show_header=False, pad_edge=False)
+        table.add_column(style="dim", no_wrap=True)
+        table.add_column(overflow="fold")
+        for name, value in pairs:
+            if value not in ("", None):
+                table.add_row(name, text(value))
+        self.console.print(table)
+
+
+def text(value: object) -> str:
+    """Return a cell's text; markup signs in it mean nothing."""
+    match value:
+        case None:
+            return "–"
+        case Timestamp():
+            return moment(value)
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return "–" if math.isnan(value) else f"{value:,.4f}"
+        case int():
+            return f"{value:,}"
+    return str(value).replace("[", "\\[")
+
+
+def _arrow(value: object) -> object:
+    """Return a cell of an Arrow table: decimals without trailing zeros, times to the second."""
+    if isinstance(value, Decimal):
+        return f"{value.normalize():f}"
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return value
+
+
+def moment(stamp: Timestamp) -> str:
+    """Return a time in UTC to the second; empty for an absent one."""
+    if not stamp.seconds and not stamp.nanos:
+        return ""
+    return f"{stamp.ToDatetime():%Y-%m-%d %H:%M:%S}"
+
+
+def plain(value: object) -> Any:
+    """Return a value as JSON has it."""
+    match value:
+        case Message():
+            return json_format.MessageToDict(
+                value, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+        case pa.Table():
+            return [plain(row) for row in value.to_pylist()]
+        case dict():
+            return {str(key): plain(item) for key, item in value.items()}
+        case str() | bool() | int() | None:
+            return value
+        case float():
+            return value if math.isfinite(value) else None
+        case Decimal() | datetime():
+            return str(value)
+        case _ if isinstance(value, Iterable):
+            return [plain(item) for item in value]
+    return str(value)
+
+
+def size(count: int) -> str:
+    """Return bytes for people."""
+    amount = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"

@@ -1,0 +1,94 @@
+"""``MeshClient``: one mesh, one API key, all its services."""
+
+import os
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any, Self
+
+from mesh.gateway.v1 import auth_service_pb2 as rpc
+from mesh.gateway.v1.auth_service_pb2_grpc import AuthServiceStub
+from meshclient import profiles
+from meshclient.backtests import Backtests
+from meshclient.connection import Connection, open_channel
+from meshclient.data import Data, Instruments
+from meshclient.errors import MeshClientError
+from meshclient.keys import Keys
+from meshclient.strategies import Strategies
+from meshclient.tokens import Token, TokenKeeper
+
+_SERVICES = (
+    "mesh.gateway.v1.AuthService",
+    "mesh.strategy.v1.StrategyService",
+    "mesh.marketdata.v1.HistoryService",
+    "mesh.marketdata.v1.InstrumentService",
+    "mesh.backtest.v1.BacktestService",
+)
+
+
+class MeshClient:
+    """An async client; use it as a context manager, within a running event loop.
+
+    ``strategies``, ``data``, ``instruments``, ``backtests`` and ``keys`` hold the calls. Every
+    failure is a ``MeshClientError``.
+    """
+
+    def __init__(self, profile: profiles.Profile, *, project: str | None = None) -> None:
+        self.profile = profile
+        self.project = profile.project if project is None else project
+        self._channel = open_channel(profile.address, *_SERVICES)
+        self._auth: Any = AuthServiceStub(self._channel)
+        self._connection = Connection(TokenKeeper(self._exchange))
+        shared = (self._connection, self._channel, self.project)
+        self.strategies = Strategies(*shared)
+        self.data = Data(*shared)
+        self.instruments = Instruments(*shared)
+        self.backtests = Backtests(*shared)
+        self.keys = Keys(*shared)
+
+    @classmethod
+    def from_profile(
+        cls, name: str = "", *, project: str | None = None, env: Mapping[str, str] = os.environ
+    ) -> Self:
+        """Return a client of a profile: the named one, or the one that the environment means."""
+        return cls(profiles.load(name, env), project=project)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._channel.close()
+
+    async def who_am_i(self) -> rpc.WhoAmIResponse:
+        """Return subject, scopes and projects of the API key."""
+        reply: rpc.WhoAmIResponse = await self._connection.unary(
+            self._auth.WhoAmI, rpc.WhoAmIRequest()
+        )
+        return reply
+
+    async def info(self) -> rpc.GetMeshInfoResponse:
+        """Return the versions of the mesh; needs no API key."""
+        reply: rpc.GetMeshInfoResponse = await self._connection.open(
+            self._auth.GetMeshInfo, rpc.GetMeshInfoRequest()
+        )
+        return reply
+
+    async def _exchange(self) -> Token:
+        """Exchange the API key for a token of a few minutes."""
+        if not self.profile.api_key:
+            raise MeshClientError(
+                f"Profile '{self.profile.name}' has no API key.",
+                code="UNAUTHENTICATED",
+                reason="PROFILE_MISSING",
+            )
+        request = rpc.ExchangeApiKeyRequest(api_key=self.profile.api_key)
+        reply = await self._connection.open(self._auth.ExchangeApiKey, request)
+        return Token(reply.token, reply.expire_time.seconds)
