@@ -41,6 +41,9 @@ KEEP_SECONDS = 0.3
 
 LOG_LINES = 40
 
+UNKNOWN = 255
+"""What the forkserver's side says of a process that died together with the forkserver."""
+
 
 class Lost(Exception):
     """Another worker took the run over."""
@@ -203,8 +206,8 @@ class Worker:
 
 
 def _died(outcome: Outcome) -> bool:
-    """Whether a signal ended the process: with an exit code of its own it would do so again."""
-    return outcome.message is None and outcome.exit_code < 0
+    """Whether the process was killed: with an exit code of its own it would end so again."""
+    return outcome.message is None and (outcome.exit_code < 0 or outcome.exit_code == UNKNOWN)
 
 
 def _verdict(outcome: Outcome, log_file: Path) -> tuple[str, Json | None, Json | None]:

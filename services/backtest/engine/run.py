@@ -109,6 +109,9 @@ def _replay(engine: BacktestEngine, task: RunTask) -> None:
 
 def _raised(error: Exception, what: str) -> RunFailed:
     file, line = user_frame(error)
+    if isinstance(error, MemoryError):
+        where = f" ({file}, line {line})" if file else ""
+        return RunFailed("MEMORY_EXCEEDED", f"The run took more memory than it may{where}.", file, line)
     text = f"{type(error).__name__}: {error}"
     if file:
         return RunFailed("STRATEGY_RAISED", f"{file}, line {line}: {text}", file, line)
