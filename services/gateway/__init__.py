@@ -1,0 +1,1 @@
+"""The gateway: a small auth service, and the configuration of Envoy in front of everything."""

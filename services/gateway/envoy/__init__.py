@@ -1,0 +1,7 @@
+"""Envoy's configuration, made from the contracts: pure functions from ``Gateway`` to a bootstrap."""
+
+from services.gateway.envoy.config import Gateway, Limits, Tls
+from services.gateway.envoy.launch import command, write
+from services.gateway.envoy.render import render
+
+__all__ = ["Gateway", "Limits", "Tls", "command", "render", "write"]
