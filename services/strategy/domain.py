@@ -68,6 +68,14 @@ class Classes:
         return list(definition.get("required", ()))
 
 
+class Loader(Protocol):
+    """What loads code, away from this process."""
+
+    async def load(self, kind: str, source: Source) -> Classes:
+        """Return what the source holds; raises a typed error that says what is wrong where."""
+
+
+
 @dataclass(frozen=True)
 class Strategy:
     """A named component; ``revision`` counts its changes and is its etag."""

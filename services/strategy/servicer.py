@@ -12,8 +12,7 @@ from meshkit.errors import EtagMismatch
 from meshkit.idempotency import once
 from meshkit.paging import page
 from services.strategy import convert, schema
-from services.strategy.domain import Registry, Source, Strategy, Version
-from services.strategy.engine.loading import Loading
+from services.strategy.domain import Loader, Registry, Source, Strategy, Version
 from services.strategy.store import StrategyStore
 
 
@@ -25,7 +24,7 @@ class Servicer(StrategyServiceServicer):
         database: Database,
         registry: Registry,
         store: StrategyStore,
-        loading: Loading,
+        loading: Loader,
         importable: tuple[str, ...],
     ) -> None:
         self._database = database
