@@ -6,7 +6,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from mesh.gateway.v1 import auth_service_pb2 as rpc
+from mesh.gateway.v1 import mesh_service_pb2
 from mesh.gateway.v1.auth_service_pb2_grpc import AuthServiceStub
+from mesh.gateway.v1.mesh_service_pb2_grpc import MeshServiceStub
 from meshclient import profiles
 from meshclient.backtests import Backtests
 from meshclient.connection import Connection, open_channel
@@ -18,6 +20,7 @@ from meshclient.tokens import Token, TokenKeeper
 
 _SERVICES = (
     "mesh.gateway.v1.AuthService",
+    "mesh.gateway.v1.MeshService",
     "mesh.strategy.v1.StrategyService",
     "mesh.marketdata.v1.HistoryService",
     "mesh.marketdata.v1.InstrumentService",
@@ -37,7 +40,8 @@ class MeshClient:
         self.project = profile.project if project is None else project
         self._channel = open_channel(profile.address, *_SERVICES)
         self._auth: Any = AuthServiceStub(self._channel)
-        self._connection = Connection(TokenKeeper(self._exchange))
+        self._info: Any = MeshServiceStub(self._channel)
+        self._connection = Connection(TokenKeeper(self._exchange), address=profile.address)
         shared = (self._connection, self._channel, self.project)
         self.strategies = Strategies(*shared)
         self.data = Data(*shared)
@@ -74,10 +78,10 @@ class MeshClient:
         )
         return reply
 
-    async def info(self) -> rpc.GetMeshInfoResponse:
+    async def info(self) -> mesh_service_pb2.GetMeshInfoResponse:
         """Return the versions of the mesh; needs no API key."""
-        reply: rpc.GetMeshInfoResponse = await self._connection.open(
-            self._auth.GetMeshInfo, rpc.GetMeshInfoRequest()
+        reply: mesh_service_pb2.GetMeshInfoResponse = await self._connection.open(
+            self._info.GetMeshInfo, mesh_service_pb2.GetMeshInfoRequest()
         )
         return reply
 

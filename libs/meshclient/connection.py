@@ -43,11 +43,13 @@ def open_channel(address: str, *services: str) -> grpc.aio.Channel:
 class Connection:
     """Calls with a token that is renewed in time, and with the same request over all retries.
 
-    ``patience`` is how long in seconds a repeatable call waits out a mesh that restarts.
+    ``address`` is only said in errors; ``patience`` is how long in seconds a call waits out a mesh
+    that restarts.
     """
 
-    def __init__(self, tokens: TokenKeeper, *, patience: float = 20.0) -> None:
+    def __init__(self, tokens: TokenKeeper, *, address: str = "", patience: float = 20.0) -> None:
         self._tokens = tokens
+        self._address = address
         self._patience = patience
         self._reached = False
 
@@ -86,7 +88,9 @@ class Connection:
         if fault.code == "RESOURCE_EXHAUSTED" and fault.retry_after is None:
             passing = False
         # A mesh that was never there is not waited for: the address is wrong or nothing runs.
-        if not passing or (fault.reason == "MESH_UNREACHABLE" and not self._reached):
+        if fault.reason == "MESH_UNREACHABLE" and not self._reached:
+            raise _unreachable(self._address)
+        if not passing:
             raise fault
         await retry.wait(fault)
 
@@ -133,10 +137,11 @@ class Connection:
                 fault = decode(error)
             finally:
                 call.cancel()
-            if fault.reason not in _RENEWABLE:
-                if fault.code != "UNAVAILABLE":
-                    raise fault
-                await retry.wait(fault)
+            if fault.reason in _RENEWABLE:
+                self._tokens.discard()
+            elif fault.code != "UNAVAILABLE":
+                raise fault
+            await retry.wait(fault)
 
 
 class Retry:
@@ -182,6 +187,12 @@ def _metadata(request_id: str, token: str) -> grpc.aio.Metadata:
     if token:
         metadata.add("authorization", f"Bearer {token}")
     return metadata
+
+
+def _unreachable(address: str) -> MeshClientError:
+    return MeshClientError(
+        f"Nothing answers at {address}.", code="UNAVAILABLE", reason="MESH_UNREACHABLE"
+    )
 
 
 def _ended() -> MeshClientError:

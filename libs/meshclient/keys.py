@@ -27,13 +27,14 @@ class Keys(Group):
         subject: str = "",
         lifetime: timedelta | None = None,
     ) -> rpc.CreateApiKeyResponse:
-        """Make a key; its secret (``api_key``) is in this answer and never again.
+        """Make a key; its ``secret`` is in this answer and never again.
 
         No projects means the caller's own; no subject likewise; no lifetime means for ever.
         """
         request = rpc.CreateApiKeyRequest(
             request_id=new_request_id(),
-            name=name,
+            project=self._project,
+            display_name=name,
             scopes=scopes,
             projects=projects,
             subject=subject,
@@ -45,11 +46,12 @@ class Keys(Group):
 
     async def list(self, *, limit: int | None = None) -> Sequence[pb.ApiKey]:
         """Return the keys that the caller may see, without secrets."""
-        pages = self._pages("ListApiKeys", rpc.ListApiKeysRequest(), "keys", limit)
+        request = rpc.ListApiKeysRequest(project=self._project)
+        pages = self._pages("ListApiKeys", request, "api_keys", limit)
         return [each async for each in pages]
 
     async def revoke(self, key_id: str) -> pb.ApiKey:
         """Refuse a key from now on; tokens made of it live out their minutes."""
-        request = rpc.RevokeApiKeyRequest(request_id=new_request_id(), key_id=key_id)
-        key: pb.ApiKey = (await self._call("RevokeApiKey", request)).key
+        request = rpc.RevokeApiKeyRequest(request_id=new_request_id(), api_key_id=key_id)
+        key: pb.ApiKey = (await self._call("RevokeApiKey", request)).api_key
         return key

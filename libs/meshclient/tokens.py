@@ -40,6 +40,10 @@ class TokenKeeper:
             self._token, self._renew_at = token, now + 0.8 * max(0.0, token.expires_at - now)
             return token.text
 
+    def discard(self) -> None:
+        """Forget the present token: a server has ended a stream over it."""
+        self._token = None
+
     def _usable(self, refused: str) -> str | None:
         token = self._token
         if token is None or token.text == refused or self._clock() >= self._renew_at:

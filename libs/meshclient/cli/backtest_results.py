@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from meshclient.backtests import TABLES
-from meshclient.cli.backtest import RunId, app
+from meshclient.cli.backtest import RunId
+from meshclient.cli.backtest import app as app  # these commands are added to it
 from meshclient.cli.base import Shell, command
 from meshclient.cli.results import show_run
 from meshclient.errors import SpecError

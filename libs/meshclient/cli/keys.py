@@ -33,7 +33,7 @@ async def create(
     ] = None,
     subject: Annotated[str, typer.Option(help="Who owns what it creates; you when empty.")] = "",
     days: Annotated[
-        float | None, typer.Option(min=0, help="Life in days; without: no end.")
+        float | None, typer.Option(min=0, help="Life in days; without end if left out.")
     ] = None,
 ) -> None:
     """Make an API key and show it, once."""
@@ -47,16 +47,16 @@ async def create(
     if shell.out.as_json:
         shell.out.json(reply)
         return
-    shell.out.fields(_facts(reply.key))
-    if reply.api_key:
-        shell.out.say(f"\n{reply.api_key}\n")
+    shell.out.fields(_facts(reply.api_key))
+    if reply.secret:
+        shell.out.say(f"\n{reply.secret}\n")
         shell.out.note("This is shown once. `meshctl login` takes it on another machine.")
 
 
 def _facts(key: pb.ApiKey) -> list[tuple[str, object]]:
     return [
-        ("key id", key.key_id),
-        ("name", key.name),
+        ("key id", key.api_key_id),
+        ("name", key.display_name),
         ("subject", key.subject),
         ("scopes", " ".join(key.scopes)),
         ("projects", " ".join(key.projects)),
@@ -72,7 +72,13 @@ async def list_(shell: Shell) -> None:
         shell.out.json(found)
         return
     rows = [
-        (each.key_id, each.name, each.subject, _standing(each), moment(each.last_use_time)[:16])
+        (
+            each.api_key_id,
+            each.display_name,
+            each.subject,
+            _standing(each),
+            moment(each.last_use_time)[:16],
+        )
         for each in found
     ]
     columns = ["key id", "name", "subject", "standing", "last used (UTC)"]
@@ -97,4 +103,4 @@ async def revoke(
     if shell.out.as_json:
         shell.out.json(key)
     else:
-        shell.out.say(f"{key.key_id} revoked")
+        shell.out.say(f"{key.api_key_id} revoked")

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from meshclient import profiles
-from meshclient.cli import backtest, backtest_results, data, keys, strategy
+from meshclient.cli import backtest_results, data, keys, strategy
 from meshclient.cli.base import Shell, command
 from meshclient.client import MeshClient
 from meshclient.profiles import Profile
@@ -21,10 +21,8 @@ app = typer.Typer(
 )
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(data.app, name="data")
-app.add_typer(backtest.app, name="backtest")
+app.add_typer(backtest_results.app, name="backtest")
 app.add_typer(keys.app, name="keys")
-
-assert backtest_results.app is backtest.app  # imported for its commands
 
 
 @command(app, "login")
@@ -75,8 +73,15 @@ async def info(shell: Shell) -> None:
     if shell.out.as_json:
         shell.out.json(found)
         return
-    shell.out.fields(sorted(found.versions.items()))
-    rows = [(each.service, len(each.methods)) for each in found.services]
+    shell.out.fields(
+        [
+            ("nautilus-mesh", found.version),
+            ("nautilus_trader", found.nautilus_trader_version),
+            ("python", found.python_version),
+            ("contracts", found.contracts_version[:12]),
+        ]
+    )
+    rows = [(each.name, len(each.methods)) for each in found.services]
     shell.out.table(["service", "methods"], rows, right=["methods"])
 
 
