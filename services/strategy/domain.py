@@ -75,7 +75,6 @@ class Loader(Protocol):
         """Return what the source holds; raises a typed error that says what is wrong where."""
 
 
-
 @dataclass(frozen=True)
 class Strategy:
     """A named component; ``revision`` counts its changes and is its etag."""
