@@ -17,7 +17,8 @@ class Config:
     """Everything that is read from the environment.
 
     ``data`` is the folder that holds all state; ``gateway`` is ``host:port``; ``http_base_port`` is
-    the first of the ports for metrics. An empty URL means the embedded store.
+    the first of the ports for metrics. An empty URL means the embedded store. ``passed_on`` is
+    what services get of the environment, ``own`` the whole of it.
     """
 
     data: Path
@@ -26,6 +27,7 @@ class Config:
     redis_url: str = field(repr=False)
     database_url: str = field(repr=False)
     passed_on: Mapping[str, str] = field(repr=False)
+    own: Mapping[str, str] = field(repr=False)
 
     @classmethod
     def read(cls, values: Mapping[str, str], project: Path) -> "Config":
@@ -37,6 +39,7 @@ class Config:
             http_base_port=env.integer("MESH_HTTP_BASE_PORT", 8081, minimum=1024),
             redis_url=env.text("REDIS_URL", ""),
             database_url=env.text("DATABASE_URL", ""),
+            own=dict(values),
             passed_on={
                 name: value
                 for name, value in values.items()

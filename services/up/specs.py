@@ -33,6 +33,11 @@ class Addresses:
         """The URL of the public keys that tokens are checked with."""
         return f"http://{self.http('auth')}/.well-known/jwks.json"
 
+    @property
+    def first_key(self) -> Path:
+        """The file through which the auth service hands over the first API key."""
+        return self.run / "first-key"
+
     def ports(self, gateway: str) -> dict[str, str]:
         """Return every TCP address with the name and the variable that moves it."""
         metrics = {f"{n} metrics (MESH_HTTP_BASE_PORT)": self.http(n) for n in HTTP_PORTS}

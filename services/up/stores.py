@@ -106,7 +106,7 @@ async def _kept_alive(
     try:
         for name, server in servers:
             started.append(server)
-            await asyncio.to_thread(server.start)
+            await _to_its_end(server.start)
             keepers.append(asyncio.create_task(_keep(name, server, say)))
         yield
     finally:
@@ -115,6 +115,16 @@ async def _kept_alive(
         await asyncio.gather(*keepers, return_exceptions=True)
         for server in reversed(started):
             await asyncio.to_thread(server.stop)
+
+
+async def _to_its_end(work: Callable[[], None]) -> None:
+    """Await work in a thread, also when Ctrl-C comes meanwhile: what starts can be stopped then."""
+    working = asyncio.create_task(asyncio.to_thread(work))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.gather(working, return_exceptions=True)
+        raise
 
 
 async def _keep(name: str, server: Server, say: Callable[[str], None]) -> None:

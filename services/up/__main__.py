@@ -1,0 +1,5 @@
+"""``python -m services.up [--once]``."""
+
+from services.up.main import main
+
+main()

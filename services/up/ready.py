@@ -1,0 +1,74 @@
+"""The first steps of a new mesh: a key and a profile, the sample, a first backtest.
+
+All of it goes through the gateway, as any client's calls do.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mesh.backtest.v1 import backtest_pb2 as pb
+from meshclient import profiles, samples
+from meshclient.cli.output import Output
+from meshclient.cli.progress import run_bar
+from meshclient.cli.results import show_result
+from meshclient.client import MeshClient
+from meshclient.errors import JobFailed, MeshClientError
+from services.up import sample
+from services.up.config import Config
+
+PROFILE = "local"
+FAILED = 1
+Say = Callable[[str], None]
+
+
+async def first_steps(config: Config, first_key: Path, *, once: bool, say: Say) -> int:
+    """Do what has not been done yet, and the main job also when ``once``; return its exit code."""
+    profile = _profile(config, first_key, say)
+    async with MeshClient(profile) as mesh:
+        try:
+            await sample.load(mesh, config.run, say)
+            if once or not await _succeeded(mesh):
+                await _main_job(mesh)
+                say(NEXT.format(address=config.gateway))
+        except JobFailed as error:
+            say(f"The backtest did not succeed: {error}")
+            return FAILED
+        except MeshClientError as error:
+            say(f"{error.reason}: {error}")
+            return FAILED
+    return 0
+
+
+NEXT = """
+Where to look next
+  meshctl backtest ls              the runs, this one among them   (.venv/bin/meshctl)
+  meshctl backtest show ID         metrics and equity; `tearsheet ID` makes a page of charts
+  meshctl strategy ls              the strategies that ship; `strategy add my.py` adds yours
+  meshctl data ls                  what the catalog holds; `data import my.csv` adds yours
+  curl http://{address}/v1/info    the same mesh by REST
+"""
+
+
+def _profile(config: Config, first_key: Path, say: Say) -> profiles.Profile:
+    """Return the profile of this mesh, made from the first key when there is one."""
+    env = config.own
+    if not first_key.exists():
+        return profiles.load(PROFILE, env)
+    key = first_key.read_text().strip()
+    file = profiles.write(PROFILE, config.gateway, key, env=env)
+    say(f"\nYour API key, shown this once: {key}\nmeshctl finds it in {file}\n")
+    first_key.unlink()
+    return profiles.load(PROFILE, env)
+
+
+async def _succeeded(mesh: MeshClient) -> bool:
+    return bool(await mesh.backtests.list(states=[pb.BACKTEST_STATE_SUCCEEDED], limit=1))
+
+
+async def _main_job(mesh: MeshClient) -> None:
+    chosen = samples.load()
+    out = Output(as_json=False)
+    with run_bar(out) as progress:
+        run = await mesh.backtests.run(chosen.spec, name=chosen.name, progress=progress)
+    show_result(out, run.result)
+    out.say(f"backtest {run.backtest_id}")
