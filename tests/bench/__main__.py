@@ -1,0 +1,39 @@
+"""``python -m bench [--only NAME]``: measure, print a table, write ``build/bench.json``."""
+
+import argparse
+import asyncio
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import memory
+from bench.figure import Figure, record, write
+from bench.place import place
+
+FIGURES: list[Figure] = [*memory.FIGURES]
+"""In the order of measuring: the idle mesh comes first."""
+
+
+def main() -> None:
+    """Measure the figures that were asked for."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--only", choices=[f.name for f in FIGURES], help="measure this one")
+    only = parser.parse_args().only
+    rows = []
+    with place() as here:
+        for figure in (f for f in FIGURES if only in (None, f.name)):
+            print(f"measuring {figure.name}", flush=True)
+            rows.append(record(figure, asyncio.run(figure.measure(here))))
+    Console().print(_table(rows))
+    print(f"written to {write(rows)}")
+
+
+def _table(rows: list[dict[str, object]]) -> Table:
+    table = Table("figure", "value", "unit", "target", "met", "against")
+    for row in rows:
+        cells = (row[c] for c in ("name", "value", "unit", "target", "met", "against"))
+        table.add_row(*(f"{c:,.3f}" if isinstance(c, float) else str(c) for c in cells))
+    return table
+
+
+main()
