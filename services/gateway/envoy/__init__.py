@@ -1,4 +1,4 @@
-"""Envoy's configuration, made from the contracts: pure functions from ``Gateway`` to a bootstrap."""
+"""Envoy's configuration, made from the contracts: pure functions of ``Gateway``."""
 
 from services.gateway.envoy.config import Gateway, Limits, Tls
 from services.gateway.envoy.launch import command, write

@@ -2,8 +2,8 @@
 
 CORS answers browsers' preflights; gRPC-Web and the transcoder make a gRPC call of everything, so
 that all after them knows one kind of call and one kind of refusal; headers that claim an identity
-are removed; the burst limit comes before the token is checked, as a check costs more than a refusal;
-then token, scope, router.
+are removed; the burst limit comes before the token is checked, as a check costs more than a
+refusal; then token, scope, router.
 """
 
 import base64

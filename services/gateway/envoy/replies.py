@@ -1,8 +1,8 @@
 """What Envoy says itself: the same typed errors as the services, for gRPC and for REST.
 
 The transcoder and gRPC-Web stand before every filter that refuses, so a refusal is a gRPC status
-with its details in ``grpc-status-details-bin``, and they make JSON or a gRPC-Web trailer of it. Only
-what is refused before a call is known to be gRPC is written as JSON here.
+with its details in ``grpc-status-details-bin``, and they make JSON or a gRPC-Web trailer of it.
+Only what is refused before a call is known to be gRPC is written as JSON here.
 """
 
 import base64
@@ -71,7 +71,7 @@ def unavailable(service: str) -> ServiceUnavailable:
 
 
 def encoded(error: MeshError) -> str:
-    """Return the value of ``grpc-status-details-bin``: base64 without padding, as gRPC writes it."""
+    """Return the value of ``grpc-status-details-bin``: base64 without padding, as gRPC has it."""
     return base64.b64encode(to_status(error).SerializeToString()).decode().rstrip("=")
 
 

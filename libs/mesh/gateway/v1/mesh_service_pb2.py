@@ -26,7 +26,7 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from mesh.common.v1 import options_pb2 as mesh_dot_common_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"mesh/gateway/v1/mesh_service.proto\x12\x0fmesh.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cmesh/common/v1/options.proto\",\n\x0bServiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07methods\x18\x02 \x03(\t\"A\n\tRateLimit\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x62urst\x18\x02 \x01(\x03\x12\x18\n\x10\x63\x61lls_per_second\x18\x03 \x01(\x03\"\x14\n\x12GetMeshInfoRequest\"\x93\x02\n\x13GetMeshInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x19\n\x11\x63ontracts_version\x18\x02 \x01(\t\x12\x1f\n\x17nautilus_trader_version\x18\x03 \x01(\t\x12\x16\n\x0epython_version\x18\x04 \x01(\t\x12.\n\x08services\x18\x05 \x03(\x0b\x32\x1c.mesh.gateway.v1.ServiceInfo\x12\x36\n\x0eisolation_mode\x18\x06 \x01(\x0e\x32\x1e.mesh.gateway.v1.IsolationMode\x12/\n\x0brate_limits\x18\x07 \x03(\x0b\x32\x1a.mesh.gateway.v1.RateLimit*K\n\rIsolationMode\x12\x1e\n\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ISOLATION_MODE_PROCESS\x10\x01\x32\x81\x01\n\x0bMeshService\x12r\n\x0bGetMeshInfo\x12#.mesh.gateway.v1.GetMeshInfoRequest\x1a$.mesh.gateway.v1.GetMeshInfoResponse\"\x18\xe2\xe0\x18\x04\x10\x01\x30\x01\x82\xd3\xe4\x93\x02\n\x12\x08/v1/meshb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"mesh/gateway/v1/mesh_service.proto\x12\x0fmesh.gateway.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cmesh/common/v1/options.proto\",\n\x0bServiceInfo\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07methods\x18\x02 \x03(\t\"A\n\tRateLimit\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05\x62urst\x18\x02 \x01(\x03\x12\x18\n\x10\x63\x61lls_per_second\x18\x03 \x01(\x03\"\x14\n\x12GetMeshInfoRequest\"\x93\x02\n\x13GetMeshInfoResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x19\n\x11\x63ontracts_version\x18\x02 \x01(\t\x12\x1f\n\x17nautilus_trader_version\x18\x03 \x01(\t\x12\x16\n\x0epython_version\x18\x04 \x01(\t\x12.\n\x08services\x18\x05 \x03(\x0b\x32\x1c.mesh.gateway.v1.ServiceInfo\x12\x36\n\x0eisolation_mode\x18\x06 \x01(\x0e\x32\x1e.mesh.gateway.v1.IsolationMode\x12/\n\x0brate_limits\x18\x07 \x03(\x0b\x32\x1a.mesh.gateway.v1.RateLimit*K\n\rIsolationMode\x12\x1e\n\x1aISOLATION_MODE_UNSPECIFIED\x10\x00\x12\x1a\n\x16ISOLATION_MODE_PROCESS\x10\x01\x32\x81\x01\n\x0bMeshService\x12r\n\x0bGetMeshInfo\x12#.mesh.gateway.v1.GetMeshInfoRequest\x1a$.mesh.gateway.v1.GetMeshInfoResponse\"\x18\xe2\xe0\x18\x04\x10\x01\x30\x01\x82\xd3\xe4\x93\x02\n\x12\x08/v1/infob\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,7 +34,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.gateway.v1.mesh_servic
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_MESHSERVICE'].methods_by_name['GetMeshInfo']._loaded_options = None
-  _globals['_MESHSERVICE'].methods_by_name['GetMeshInfo']._serialized_options = b'\342\340\030\004\020\0010\001\202\323\344\223\002\n\022\010/v1/mesh'
+  _globals['_MESHSERVICE'].methods_by_name['GetMeshInfo']._serialized_options = b'\342\340\030\004\020\0010\001\202\323\344\223\002\n\022\010/v1/info'
   _globals['_ISOLATIONMODE']._serialized_start=528
   _globals['_ISOLATIONMODE']._serialized_end=603
   _globals['_SERVICEINFO']._serialized_start=115

@@ -1,0 +1,5 @@
+"""Entry point."""
+
+from services.gateway.main import main
+
+main()
