@@ -44,6 +44,7 @@ lock: setup ## Resolve the dependencies anew into deploy/locks
 
 protos: setup .venv-protos/.ready ## Generate Python from the contracts into libs/
 	@protos/generate.sh $(CURDIR)/.venv-protos/bin/python $(CURDIR)/libs
+	@$(BIN)/python libs/meshclient/make_remedies.py
 
 protos-release: setup ## Renew the baseline of `buf breaking`; say so in the CHANGELOG
 	@$(BIN)/buf build --exclude-source-info -o protos/baseline.binpb

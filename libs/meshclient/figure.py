@@ -11,6 +11,12 @@ from meshclient.errors import MeshClientError
 
 def write_png(curves: Sequence[EquityCurve], file: Path, title: str) -> Path:
     """Draw one column for each currency, equity above drawdown; return the file."""
+    if not curves:
+        raise MeshClientError(
+            "The run has no equity curve to draw.",
+            code="FAILED_PRECONDITION",
+            reason="RESULT_NOT_READY",
+        )
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure

@@ -1,7 +1,6 @@
 """Makes ``remedies.py`` from the comments of ``error_reason.proto``.
 
-Run ``python -m meshclient.make_remedies`` in the repository after a reason was added; a test fails
-until then.
+``make protos`` runs it; a test fails until it was run after a reason was added.
 """
 
 import re

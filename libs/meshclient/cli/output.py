@@ -4,7 +4,6 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -69,7 +68,7 @@ class Output:
     def rows(self, table: pa.Table) -> None:
         """Print the rows of an Arrow table."""
         numeric = [f.name for f in table.schema if pa.types.is_primitive(f.type)]
-        rows = [[_arrow(value) for value in row.values()] for row in table.to_pylist()]
+        rows = [[_cell(value) for value in row.values()] for row in _rows(table)]
         self.table(table.column_names, rows, right=numeric, empty="No rows.")
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
@@ -99,13 +98,18 @@ def text(value: object) -> str:
     return str(value).replace("[", "\\[")
 
 
-def _arrow(value: object) -> object:
-    """Return a cell of an Arrow table: decimals without trailing zeros, times to the second."""
-    if isinstance(value, Decimal):
-        return f"{value.normalize():f}"
-    if isinstance(value, datetime):
-        return f"{value:%Y-%m-%d %H:%M:%S}"
-    return value
+def _rows(table: pa.Table) -> list[dict[str, Any]]:
+    """Return the rows of a table, times as text: nanoseconds fit no datetime."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            told = table[index].cast(pa.string())
+            table = table.set_column(index, field.name, told)
+    return list(table.to_pylist())
+
+
+def _cell(value: object) -> object:
+    """Return a cell of an Arrow table; decimals without trailing zeros."""
+    return f"{value.normalize():f}" if isinstance(value, Decimal) else value
 
 
 def moment(stamp: Timestamp) -> str:
@@ -123,15 +127,15 @@ def plain(value: object) -> Any:
                 value, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
             )
         case pa.Table():
-            return [plain(row) for row in value.to_pylist()]
+            return [plain(row) for row in _rows(value)]
         case dict():
             return {str(key): plain(item) for key, item in value.items()}
         case str() | bool() | int() | None:
             return value
         case float():
             return value if math.isfinite(value) else None
-        case Decimal() | datetime():
-            return str(value)
+        case Decimal():
+            return f"{value.normalize():f}"
         case _ if isinstance(value, Iterable):
             return [plain(item) for item in value]
     return str(value)

@@ -78,15 +78,13 @@ def _metrics(result: pb.Result) -> Iterator[tuple[str, object]]:
     if result.run_seconds > 0:
         rate = short(result.iterations / result.run_seconds)
         yield "Run time", f"{result.run_seconds:.2f} s ({rate} ev/s)"
+    several = len(result.currencies) > 1
     for currency in result.currencies:
         for statistic in currency.pnl:
-            yield _with_currency(statistic.name, currency.currency), _value(statistic)
+            named = f"{statistic.name} [{currency.currency}]"
+            yield named if several else statistic.name, _value(statistic)
     for statistic in (*result.returns, *result.general):
         yield statistic.name, _value(statistic)
-
-
-def _with_currency(name: str, currency: str) -> str:
-    return name if name.endswith("%)") else f"{name} ({currency})"
 
 
 def _value(statistic: pb.Statistic) -> float | None:
