@@ -1,8 +1,8 @@
-"""The first API key: ``python -m services.gateway.bootstrap [--out FILE]``.
+"""The first API key: ``python -m services.gateway.bootstrap [--out FILE] [--another]``.
 
 Makes a key with every scope on project ``default``, straight in the auth service's database
 (``MESH_DATABASE_URL``), unless there is a good key that can administer others. The key is printed
-once, or written to a new file of mode 0600.
+once, or written to a file of mode 0600. ``--another`` is for who has lost the first one.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PROJECT = "default"
 SUBJECT = "admin"
 
 
-async def first_key(dsn: str) -> str | None:
+async def first_key(dsn: str, *, another: bool = False) -> str | None:
     """Make the first key and return it whole; None when there is one already."""
     store = KeyStore()
     async with (
@@ -29,7 +29,7 @@ async def first_key(dsn: str) -> str | None:
         database.transaction() as tx,
     ):
         await store.lock_keys(tx)
-        if await store.good_admin_exists(tx, "auth.admin"):
+        if not another and await store.good_admin_exists(tx, "auth.admin"):
             return None
         secret = Secret.new()
         await store.insert(tx, _admin(secret))
@@ -52,13 +52,14 @@ def _admin(secret: Secret) -> ApiKey:
 def main() -> int:
     """Make the first key; the exit code is 0 also when there was one."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--out", type=Path, help="new file to write the key to, mode 0600")
+    parser.add_argument("--out", type=Path, help="file to write the key to, mode 0600")
+    parser.add_argument("--another", action="store_true", help="make a key in any case")
     arguments = parser.parse_args()
     env = Env(os.environ)
     dsn = env.text("MESH_DATABASE_URL")
     try:
         env.check()
-        made = asyncio.run(first_key(dsn))
+        made = asyncio.run(first_key(dsn, another=arguments.another))
     except ConfigError as error:
         print("The first key cannot be made:", *error.faults, sep="\n  - ", file=sys.stderr)
         return 2

@@ -155,7 +155,7 @@ class ApiKeys:
     async def create(
         self, tx: Any, draft: ApiKey, secret: Secret, held: Collection[str], may: Collection[str]
     ) -> ApiKey:
-        """Create a key of at most the scopes ``held`` and the projects that its maker ``may`` use."""
+        """Create a key of no more than its maker's scopes (``held``) and projects (``may``)."""
         refuse_unheld(draft.scopes, held)
         for project in sorted(set(draft.projects) - set(may)):
             raise ProjectForbidden(

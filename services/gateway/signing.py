@@ -16,6 +16,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -234,8 +235,4 @@ class KeyRing:
 
 def _dead(keys: list[SigningKey], now: datetime) -> list[SigningKey]:
     """Return the keys that were superseded so long ago that none of their tokens is alive."""
-    return [
-        key
-        for key, successor in zip(keys, keys[1:], strict=False)
-        if successor.active_from + REMAINS <= now
-    ]
+    return [key for key, successor in pairwise(keys) if successor.active_from + REMAINS <= now]
