@@ -1,22 +1,17 @@
 """Python client of nautilus-mesh. Light: it imports no nautilus_trader and no service."""
 
-from typing import Any
+from meshclient.client import MeshClient
+from meshclient.data import selection
+from meshclient.errors import JobFailed, MeshClientError
+from meshclient.quick import Quick, quick_spec
+from meshclient.strategies import source_from
 
-_EXPORTS = {
-    "MeshClient": "client",
-    "MeshClientError": "errors",
-    "JobFailed": "errors",
-    "Quick": "quick",
-    "quick_spec": "quick",
-    "selection": "data",
-    "source_from": "strategies",
-}
-
-
-def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for: profiles and errors need no gRPC stubs."""
-    if name not in _EXPORTS:
-        raise AttributeError(f"module 'meshclient' has no attribute '{name}'")
-    from importlib import import_module
-
-    return getattr(import_module(f"meshclient.{_EXPORTS[name]}"), name)
+__all__ = [
+    "JobFailed",
+    "MeshClient",
+    "MeshClientError",
+    "Quick",
+    "quick_spec",
+    "selection",
+    "source_from",
+]
