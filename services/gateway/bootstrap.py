@@ -1,4 +1,4 @@
-"""The first API key: ``python -m services.gateway.bootstrap [--out FILE] [--another]``.
+"""The first API key by hand: ``python -m services.gateway.bootstrap [--out FILE] [--another]``.
 
 Makes a key with every scope on project ``default``, straight in the auth service's database
 (``MESH_DATABASE_URL``), unless there is a good key that can administer others. The key is printed
@@ -9,44 +9,13 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from meshkit.config import ConfigError, Env
 from meshkit.database import Database
-from services.gateway.domain import ALL_SCOPES, ApiKey, Secret
+from services.gateway.first_key import into_file, make_first_key
 from services.gateway.main import MIGRATIONS, SCHEMA
-from services.gateway.store import KeyStore
-
-PROJECT = "default"
-SUBJECT = "admin"
-
-
-async def first_key(dsn: str, *, another: bool = False) -> str | None:
-    """Make the first key and return it whole; None when there is one already."""
-    store = KeyStore()
-    async with (
-        Database.open(dsn, schema=SCHEMA, migrations=MIGRATIONS, max_size=1) as database,
-        database.transaction() as tx,
-    ):
-        await store.lock_keys(tx)
-        if not another and await store.good_admin_exists(tx, "auth.admin"):
-            return None
-        secret = Secret.new()
-        await store.insert(tx, _admin(secret))
-    return secret.text()
-
-
-def _admin(secret: Secret) -> ApiKey:
-    return ApiKey(
-        api_key_id=secret.api_key_id,
-        owner=SUBJECT,
-        project=PROJECT,
-        subject=SUBJECT,
-        scopes=ALL_SCOPES,
-        projects=(PROJECT,),
-        secret_hash=secret.digest(),
-        display_name="first key",
-    )
 
 
 def main() -> int:
@@ -55,26 +24,23 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="file to write the key to, mode 0600")
     parser.add_argument("--another", action="store_true", help="make a key in any case")
     arguments = parser.parse_args()
+    hand_over = into_file(arguments.out) if arguments.out else print
     env = Env(os.environ)
     dsn = env.text("MESH_DATABASE_URL")
     try:
         env.check()
-        made = asyncio.run(first_key(dsn, another=arguments.another))
+        made = asyncio.run(_make(dsn, hand_over, another=arguments.another))
     except ConfigError as error:
         print("The first key cannot be made:", *error.faults, sep="\n  - ", file=sys.stderr)
         return 2
-    if made is None:
+    if not made:
         print("There is an admin key already; make more with CreateApiKey.", file=sys.stderr)
-    elif arguments.out is None:
-        print(made)
-    else:
-        _write(arguments.out, made)
     return 0
 
 
-def _write(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        file.write(text + "\n")
+async def _make(dsn: str, hand_over: Callable[[str], None], *, another: bool) -> bool:
+    async with Database.open(dsn, schema=SCHEMA, migrations=MIGRATIONS, max_size=1) as database:
+        return await make_first_key(database, hand_over, another=another)
 
 
 if __name__ == "__main__":

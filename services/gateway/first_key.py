@@ -1,0 +1,58 @@
+"""The first API key, without which nobody could make one."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from meshkit.database import Database
+from services.gateway.domain import ALL_SCOPES, ApiKey, Secret
+from services.gateway.store import KeyStore
+
+PROJECT = "default"
+SUBJECT = "admin"
+
+
+async def make_first_key(
+    database: Database, hand_over: Callable[[str], None], *, another: bool = False
+) -> bool:
+    """Make a key with every scope on project ``default`` unless there is a good admin key.
+
+    ``hand_over(key)`` is called before the key is committed, so that no key exists whose secret
+    nobody has. Returns whether one was made; ``another`` makes one in any case.
+    """
+    store = KeyStore()
+    async with database.transaction() as tx:
+        await store.lock_keys(tx)
+        if not another and await store.good_admin_exists(tx, "auth.admin"):
+            return False
+        secret = Secret.new()
+        await store.insert(tx, _admin(secret))
+        hand_over(secret.text())
+    return True
+
+
+def into_file(path: Path) -> Callable[[str], None]:
+    """Return a ``hand_over`` that writes the key to a file that only its owner can read."""
+
+    def write(key: str) -> None:
+        path.unlink(missing_ok=True)
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(handle, "w") as file:
+            file.write(key + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    return write
+
+
+def _admin(secret: Secret) -> ApiKey:
+    return ApiKey(
+        api_key_id=secret.api_key_id,
+        owner=SUBJECT,
+        project=PROJECT,
+        subject=SUBJECT,
+        scopes=ALL_SCOPES,
+        projects=(PROJECT,),
+        secret_hash=secret.digest(),
+        display_name="first key",
+    )
