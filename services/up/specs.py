@@ -1,7 +1,7 @@
 """What the mesh on one machine consists of: its processes, their addresses and environments."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from services.up.config import Config
@@ -47,12 +47,21 @@ class Addresses:
 def services(config: Config, stores: Stores, at: Addresses) -> list[Spec]:
     """Return the Python processes in the order in which they are started."""
     return [
-        _service("auth", "services.gateway", "gateway", config, stores, at),
+        _auth(config, stores, at),
         _service("strategy", "services.strategy", "strategy", config, stores, at),
         _service("market-data", "services.market_data", "market_data", config, stores, at),
         _service("backtest", "services.backtest", "backtest", config, stores, at),
         _worker(config, stores, at),
     ]
+
+
+def _auth(config: Config, stores: Stores, at: Addresses) -> Spec:
+    spec = _service("auth", "services.gateway", "gateway", config, stores, at)
+    files = {
+        "MESH_AUTH_KEY_FILE": str(config.data / "auth.key"),
+        "MESH_AUTH_FIRST_KEY_FILE": str(at.first_key),
+    }
+    return replace(spec, env={**files, **spec.env})
 
 
 def _service(
