@@ -97,15 +97,19 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     ERROR_REASON_STRATEGY_EXISTS: _ErrorReason.ValueType  # 203
     """ALREADY_EXISTS. Metadata: `strategy_id`. The id is taken. Choose another, or add a version to it."""
     ERROR_REASON_STRATEGY_SOURCE_INVALID: _ErrorReason.ValueType  # 204
-    """INVALID_ARGUMENT. Metadata: `stage` (source, syntax, import, class, config), `file`, `line`. The code cannot be
-    loaded. Mend the line named.
+    """INVALID_ARGUMENT. Metadata: `stage` (source, syntax, import, class, config), `file`, `line`, `snippet` (the text of
+    the line). The code cannot be loaded. Mend the line named.
     """
     ERROR_REASON_STRATEGY_LOAD_TIMEOUT: _ErrorReason.ValueType  # 205
     """INVALID_ARGUMENT. Metadata: `seconds`. Loading the code took too long. Do no work at import."""
     ERROR_REASON_STRATEGY_LOAD_EXITED: _ErrorReason.ValueType  # 206
-    """INVALID_ARGUMENT. Metadata: `exit_code`. The code ended its process while it was loaded. Do not exit at import."""
+    """INVALID_ARGUMENT. Metadata: `exit_code` (128 + n for signal n), or `file`, `line`, `snippet` of a SystemExit. The code
+    ended its process while it was loaded. Do not exit at import.
+    """
     ERROR_REASON_STRATEGY_LOAD_MEMORY: _ErrorReason.ValueType  # 207
-    """INVALID_ARGUMENT. Metadata: `limit_mb`. Loading the code took too much memory. Allocate in `on_start`, not at import."""
+    """INVALID_ARGUMENT. Metadata: `limit_mb`, and where known `file`, `line`, `snippet`. Loading the code took too much
+    memory. Allocate in `on_start`, not at import.
+    """
     ERROR_REASON_IMPORT_NOT_ALLOWED: _ErrorReason.ValueType  # 208
     """FAILED_PRECONDITION. Metadata: `importable_path`. The operator does not allow this module. Send the source instead."""
     ERROR_REASON_STRATEGY_CONFIG_INVALID: _ErrorReason.ValueType  # 209
@@ -265,15 +269,19 @@ ERROR_REASON_STRATEGY_VERSION_AMBIGUOUS: ErrorReason.ValueType  # 202
 ERROR_REASON_STRATEGY_EXISTS: ErrorReason.ValueType  # 203
 """ALREADY_EXISTS. Metadata: `strategy_id`. The id is taken. Choose another, or add a version to it."""
 ERROR_REASON_STRATEGY_SOURCE_INVALID: ErrorReason.ValueType  # 204
-"""INVALID_ARGUMENT. Metadata: `stage` (source, syntax, import, class, config), `file`, `line`. The code cannot be
-loaded. Mend the line named.
+"""INVALID_ARGUMENT. Metadata: `stage` (source, syntax, import, class, config), `file`, `line`, `snippet` (the text of
+the line). The code cannot be loaded. Mend the line named.
 """
 ERROR_REASON_STRATEGY_LOAD_TIMEOUT: ErrorReason.ValueType  # 205
 """INVALID_ARGUMENT. Metadata: `seconds`. Loading the code took too long. Do no work at import."""
 ERROR_REASON_STRATEGY_LOAD_EXITED: ErrorReason.ValueType  # 206
-"""INVALID_ARGUMENT. Metadata: `exit_code`. The code ended its process while it was loaded. Do not exit at import."""
+"""INVALID_ARGUMENT. Metadata: `exit_code` (128 + n for signal n), or `file`, `line`, `snippet` of a SystemExit. The code
+ended its process while it was loaded. Do not exit at import.
+"""
 ERROR_REASON_STRATEGY_LOAD_MEMORY: ErrorReason.ValueType  # 207
-"""INVALID_ARGUMENT. Metadata: `limit_mb`. Loading the code took too much memory. Allocate in `on_start`, not at import."""
+"""INVALID_ARGUMENT. Metadata: `limit_mb`, and where known `file`, `line`, `snippet`. Loading the code took too much
+memory. Allocate in `on_start`, not at import.
+"""
 ERROR_REASON_IMPORT_NOT_ALLOWED: ErrorReason.ValueType  # 208
 """FAILED_PRECONDITION. Metadata: `importable_path`. The operator does not allow this module. Send the source instead."""
 ERROR_REASON_STRATEGY_CONFIG_INVALID: ErrorReason.ValueType  # 209

@@ -188,6 +188,7 @@ class StrategyVersion(google.protobuf.message.Message):
     OWNER_FIELD_NUMBER: builtins.int
     PROJECT_FIELD_NUMBER: builtins.int
     CREATE_TIME_FIELD_NUMBER: builtins.int
+    DEFAULT_CONFIG_FIELD_NUMBER: builtins.int
     strategy_id: builtins.str
     """Strategy id that the version belongs to."""
     version: builtins.str
@@ -208,7 +209,10 @@ class StrategyVersion(google.protobuf.message.Message):
 
     @property
     def config_schema(self) -> google.protobuf.struct_pb2.Struct:
-        """Config schema: JSON Schema (2020-12) of the config, from which a form can be drawn. Absent in lists."""
+        """Config schema: JSON Schema (2020-12) of the config, from which a form can be drawn; a Struct, so that REST shows it as
+        JSON and not as a quoted text. The formats `instrument_id`, `bar_type` and `decimal` name what a string must be.
+        Absent in lists.
+        """
 
     @property
     def required_fields(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
@@ -217,6 +221,10 @@ class StrategyVersion(google.protobuf.message.Message):
     @property
     def create_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Create time."""
+
+    @property
+    def default_config(self) -> google.protobuf.struct_pb2.Struct:
+        """Default config: the value of each field that has one, to fill a form with. Absent in lists."""
 
     def __init__(
         self,
@@ -232,9 +240,10 @@ class StrategyVersion(google.protobuf.message.Message):
         owner: builtins.str = ...,
         project: builtins.str = ...,
         create_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        default_config: google.protobuf.struct_pb2.Struct | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["config_schema", b"config_schema", "create_time", b"create_time", "source", b"source"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["class_name", b"class_name", "config_class_name", b"config_class_name", "config_schema", b"config_schema", "create_time", b"create_time", "kind", b"kind", "owner", b"owner", "project", b"project", "required_fields", b"required_fields", "source", b"source", "strategy_id", b"strategy_id", "version", b"version"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["config_schema", b"config_schema", "create_time", b"create_time", "default_config", b"default_config", "source", b"source"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["class_name", b"class_name", "config_class_name", b"config_class_name", "config_schema", b"config_schema", "create_time", b"create_time", "default_config", b"default_config", "kind", b"kind", "owner", b"owner", "project", b"project", "required_fields", b"required_fields", "source", b"source", "strategy_id", b"strategy_id", "version", b"version"]) -> None: ...
 
 global___StrategyVersion = StrategyVersion
 

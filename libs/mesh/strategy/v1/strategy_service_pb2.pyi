@@ -252,7 +252,7 @@ class UpdateStrategyRequest(google.protobuf.message.Message):
     """Etag that was read; empty overwrites whatever is there."""
     @property
     def labels(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
-        """Labels, replaced whole."""
+        """Labels, replaced whole, at most 32."""
 
     def __init__(
         self,
@@ -547,12 +547,17 @@ class ValidateConfigRequest(google.protobuf.message.Message):
     VERSION_FIELD_NUMBER: builtins.int
     PROJECT_FIELD_NUMBER: builtins.int
     CONFIG_FIELD_NUMBER: builtins.int
+    EXACT_FIELD_NUMBER: builtins.int
     strategy_id: builtins.str
     """Strategy id."""
     version: builtins.str
     """Version: 64 hexadecimal digits, a prefix of at least 8, or `latest`."""
     project: builtins.str
     """Project; empty means the token's first."""
+    exact: builtins.bool
+    """Exact also makes the component with the config, in a process with limits. It takes about a second and finds what a
+    schema cannot say, such as one period that must be below another.
+    """
     @property
     def config(self) -> google.protobuf.struct_pb2.Struct:
         """Config to check."""
@@ -564,9 +569,10 @@ class ValidateConfigRequest(google.protobuf.message.Message):
         version: builtins.str = ...,
         project: builtins.str = ...,
         config: google.protobuf.struct_pb2.Struct | None = ...,
+        exact: builtins.bool = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["config", b"config"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["config", b"config", "project", b"project", "strategy_id", b"strategy_id", "version", b"version"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["config", b"config", "exact", b"exact", "project", b"project", "strategy_id", b"strategy_id", "version", b"version"]) -> None: ...
 
 global___ValidateConfigRequest = ValidateConfigRequest
 

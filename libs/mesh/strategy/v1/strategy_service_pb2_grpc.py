@@ -165,7 +165,7 @@ class StrategyServiceServicer(object):
 
     def ValidateConfig(self, request, context):
         """ValidateConfig checks a config against a version's schema. Faults are the answer, not an error. Errors:
-        STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND.
+        STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND, and with `exact` those of loading the code.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

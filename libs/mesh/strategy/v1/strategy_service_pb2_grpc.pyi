@@ -95,7 +95,7 @@ class StrategyServiceStub:
         mesh.strategy.v1.strategy_service_pb2.ValidateConfigResponse,
     ]
     """ValidateConfig checks a config against a version's schema. Faults are the answer, not an error. Errors:
-    STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND.
+    STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND, and with `exact` those of loading the code.
     """
 
 class StrategyServiceAsyncStub:
@@ -175,7 +175,7 @@ class StrategyServiceAsyncStub:
         mesh.strategy.v1.strategy_service_pb2.ValidateConfigResponse,
     ]
     """ValidateConfig checks a config against a version's schema. Faults are the answer, not an error. Errors:
-    STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND.
+    STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND, and with `exact` those of loading the code.
     """
 
 class StrategyServiceServicer(metaclass=abc.ABCMeta):
@@ -275,7 +275,7 @@ class StrategyServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[mesh.strategy.v1.strategy_service_pb2.ValidateConfigResponse, collections.abc.Awaitable[mesh.strategy.v1.strategy_service_pb2.ValidateConfigResponse]]:
         """ValidateConfig checks a config against a version's schema. Faults are the answer, not an error. Errors:
-        STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND.
+        STRATEGY_NOT_FOUND, STRATEGY_VERSION_NOT_FOUND, and with `exact` those of loading the code.
         """
 
 def add_StrategyServiceServicer_to_server(servicer: StrategyServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
