@@ -12,8 +12,9 @@ from mesh.gateway.v1.mesh_service_pb2_grpc import MeshServiceStub
 from meshclient import profiles
 from meshclient.backtests import Backtests
 from meshclient.connection import Connection, open_channel
-from meshclient.data import Data, Instruments
+from meshclient.data import Data
 from meshclient.errors import MeshClientError
+from meshclient.instruments import Instruments
 from meshclient.keys import Keys
 from meshclient.strategies import Strategies
 from meshclient.tokens import Token, TokenKeeper

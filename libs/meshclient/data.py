@@ -1,4 +1,4 @@
-"""Stored market data: import, coverage, reading as Arrow, deletion; instruments."""
+"""Stored market data: import, coverage, reading as Arrow, deletion."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime
@@ -11,10 +11,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.common.v1 import types_pb2
 from mesh.marketdata.v1 import history_service_pb2 as rpc
-from mesh.marketdata.v1 import instrument_pb2, marketdata_pb2
-from mesh.marketdata.v1 import instrument_service_pb2 as instrument_rpc
+from mesh.marketdata.v1 import marketdata_pb2
 from mesh.marketdata.v1.history_service_pb2_grpc import HistoryServiceStub
-from mesh.marketdata.v1.instrument_service_pb2_grpc import InstrumentServiceStub
 from meshclient.arrow import read_batches, read_table
 from meshclient.errors import JobFailed, MeshClientError
 from meshclient.group import Group, new_request_id
@@ -164,54 +162,6 @@ class Data(Group):
             request_id=new_request_id(), project=self._project, selection=selection
         )
         return int((await self._call("DeleteData", request)).rows)
-
-
-class Instruments(Group):
-    """``mesh.instruments``."""
-
-    def _make_stub(self, channel: grpc.aio.Channel) -> Any:
-        return InstrumentServiceStub(channel)
-
-    async def create(
-        self, definition: instrument_pb2.InstrumentDefinition
-    ) -> instrument_pb2.Instrument:
-        """Make an instrument; what is left out gets the default of its Nautilus class."""
-        request = instrument_rpc.CreateInstrumentRequest(
-            request_id=new_request_id(), project=self._project, definition=definition
-        )
-        made: instrument_pb2.Instrument = (await self._call("CreateInstrument", request)).instrument
-        return made
-
-    async def ensure(self, definition: instrument_pb2.InstrumentDefinition) -> None:
-        """Make an instrument unless there is one of its id."""
-        try:
-            await self.create(definition)
-        except MeshClientError as error:
-            if error.reason != "INSTRUMENT_EXISTS":
-                raise
-
-    async def get(self, instrument_id: str) -> instrument_pb2.Instrument:
-        """Return an instrument."""
-        request = instrument_rpc.GetInstrumentRequest(
-            project=self._project, instrument_id=instrument_id
-        )
-        found: instrument_pb2.Instrument = (await self._call("GetInstrument", request)).instrument
-        return found
-
-    async def list(
-        self, *, venue: str = "", limit: int | None = None
-    ) -> Sequence[instrument_pb2.Instrument]:
-        """Return the project's instruments, the oldest first."""
-        request = instrument_rpc.ListInstrumentsRequest(project=self._project, venue=venue)
-        pages = self._pages("ListInstruments", request, "instruments", limit)
-        return [each async for each in pages]
-
-    async def delete(self, instrument_id: str) -> None:
-        """Remove a definition; refused while there is data of it."""
-        request = instrument_rpc.DeleteInstrumentRequest(
-            request_id=new_request_id(), project=self._project, instrument_id=instrument_id
-        )
-        await self._call("DeleteInstrument", request)
 
 
 def selection(

@@ -141,8 +141,6 @@ def report(error: MeshClientError, *, as_json: bool) -> None:
     if told := hint(error):
         console.print("[bold]→[/]", end=" ")
         console.print(told, markup=False)
-    if error.reason == "INTERNAL" and error.request_id:
-        console.print(f"  request id: {error.request_id}", markup=False)
 
 
 def _fault(error: Exception) -> MeshClientError:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from meshclient import profiles
-from meshclient.cli import backtest_results, data, keys, strategy
+from meshclient.cli import backtest_results, data_import, data_instruments, keys, strategy
 from meshclient.cli.base import Shell, command
 from meshclient.client import MeshClient
 from meshclient.profiles import Profile
@@ -19,8 +19,10 @@ app = typer.Typer(
     epilog="Everywhere: --json, --profile NAME, --project NAME. Exit codes: 2 bad input, 3 access, "
     "4 not found, 5 the run or import failed, 1 anything else.",
 )
+# Modules that share a group add to one app: importing each is what registers its commands.
+assert data_instruments.app is data_import.app
 app.add_typer(strategy.app, name="strategy")
-app.add_typer(data.app, name="data")
+app.add_typer(data_import.app, name="data")
 app.add_typer(backtest_results.app, name="backtest")
 app.add_typer(keys.app, name="keys")
 

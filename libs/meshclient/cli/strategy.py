@@ -2,13 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from google.protobuf import json_format
 
 from mesh.strategy.v1 import strategy_pb2 as pb
 from meshclient.cli.base import Shell, command
+from meshclient.cli.schema import INHERITED, config_rows
 from meshclient.errors import MeshClientError, SpecError
 from meshclient.strategies import KINDS, source_from
 
@@ -118,32 +119,12 @@ def _print_code(shell: Shell, version: pb.StrategyVersion) -> None:
 def _show_version(shell: Shell, version: pb.StrategyVersion) -> None:
     shell.out.fields([("class", version.class_name), ("config", version.config_class_name)])
     schema = json_format.MessageToDict(version.config_schema)
-    rows = list(_config_rows(schema, set(version.required_fields)))
-    if rows:
-        shell.out.table(["field", "type", "default"], rows)
-
-
-def _config_rows(schema: dict[str, Any], required: set[str]) -> Any:
-    """Yield name, type and default of each field, required ones first."""
-    if "$ref" in schema:
-        schema = schema.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {})
-    fields = schema.get("properties", {})
-    for name in sorted(fields, key=lambda each: each not in required):
-        described = fields[name]
-        default = "(required)" if name in required else json.dumps(described.get("default"))
-        yield name, _type_of(described), default
-
-
-def _type_of(described: dict[str, Any]) -> str:
-    if "anyOf" in described:
-        kinds = [_type_of(each) for each in described["anyOf"]]
-        return " or ".join(dict.fromkeys(kinds))
-    if "enum" in described:
-        return " | ".join(str(each) for each in described["enum"])
-    kind = str(described.get("format") or described.get("type") or described.get("title") or "any")
-    limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
-    said = [f"{sign} {described[key]:g}" for key, sign in limits.items() if key in described]
-    return f"{kind} ({', '.join(said)})" if said else kind
+    rows = list(config_rows(schema, set(version.required_fields)))
+    own = [row for row in rows if row[0] not in INHERITED]
+    if own:
+        shell.out.table(["field", "type", "default"], own)
+    if len(rows) > len(own):
+        shell.out.note(f"and {len(rows) - len(own)} fields of Nautilus itself (--json has all)")
 
 
 @command(app, "versions")
