@@ -1,0 +1,5 @@
+"""Entry point."""
+
+from services.market_data.main import main
+
+main()

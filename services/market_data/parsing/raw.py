@@ -1,0 +1,121 @@
+"""A file → a table of its columns as they stand there, with the line of each row."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as csv
+import pyarrow.parquet as pq
+
+from services.market_data.errors import ImportFault
+
+MOST_FAULTS = 100
+CUT = 100
+
+
+@dataclass
+class Raw:
+    """Columns as they stand in the file. ``lines`` is the line of each row, from 1."""
+
+    table: pa.Table
+    lines: np.ndarray
+    faults: list[dict[str, object]] = field(default_factory=list)
+    fault_count: int = 0
+
+    def bad(self, mask: np.ndarray, column: str, description: str) -> None:
+        """Note the rows where ``mask`` is set."""
+        rows = np.flatnonzero(mask)
+        self.fault_count += len(rows)
+        for row in rows[: MOST_FAULTS - len(self.faults)]:
+            value = self.table[column][int(row)].as_py() if column in self.table.column_names else ""
+            self.faults.append(fault(int(self.lines[row]), column, value, description))
+
+    def check(self) -> None:
+        """Raise ``ImportFault`` when any row was bad."""
+        if not self.fault_count:
+            return
+        self.faults.sort(key=lambda each: (int(str(each["line"])), str(each["column"])))
+        first = self.faults[0]
+        where = f"line {first['line']}" + (f", {first['column']}" if first["column"] else "")
+        raise ImportFault(
+            "BAD_ROW",
+            f"{self.fault_count} bad rows; the first is {where}: {first['description']}. "
+            "Nothing was imported; mend the file and upload it again.",
+            self.faults,
+            self.fault_count,
+        )
+
+
+def fault(line: int, column: str, value: object, description: str) -> dict[str, object]:
+    """Return one fault as the job keeps it."""
+    text = "" if value is None else str(value)[:CUT]
+    return {"line": line, "column": column, "value": text, "description": description}
+
+
+def read_csv(path: Path, delimiter: str, header: Sequence[str] | None) -> Raw:
+    """Read a CSV file as text; ``header`` names the columns of a file that has no header line."""
+    ragged: list[dict[str, object]] = []
+    empty: list[int] = []
+
+    def odd_row(row: csv.InvalidRow) -> str:
+        line = int(row.number)
+        if not row.text.strip():
+            empty.append(line)
+        else:
+            text = f"has {row.actual_columns} columns, and the file has {row.expected_columns}"
+            ragged.append(fault(line, "", row.text, text))
+        return "skip"
+
+    try:
+        table = csv.read_csv(
+            path,
+            read_options=csv.ReadOptions(
+                use_threads=False, column_names=list(header) if header else None
+            ),
+            parse_options=csv.ParseOptions(
+                delimiter=delimiter or ",", invalid_row_handler=odd_row, ignore_empty_lines=False
+            ),
+            convert_options=csv.ConvertOptions(
+                column_types=_AllText(), strings_can_be_null=True, null_values=[""]
+            ),
+        )
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise ImportFault("BAD_FILE", f"The file is not CSV: {_first(error)}") from None
+    skipped = np.array(sorted([*empty, *(int(str(f["line"])) for f in ragged)]), dtype=np.int64)
+    lines = _lines(table.num_rows, 1 if header else 2, skipped)
+    names = [name.strip() for name in table.column_names]
+    table, lines = _without_empty(table.rename_columns(names), lines)
+    return Raw(table, lines, ragged[:MOST_FAULTS], len(ragged))
+
+
+def _without_empty(table: pa.Table, lines: np.ndarray) -> tuple[pa.Table, np.ndarray]:
+    """Drop rows without a value: empty lines."""
+    some = np.zeros(table.num_rows, dtype=bool)
+    for column in table.columns:
+        some |= column.is_valid().to_numpy()
+    return (table, lines) if some.all() else (table.filter(pa.array(some)), lines[some])
+
+
+class _AllText(dict):  # type: ignore[type-arg]  # a mapping that has every key
+    """Says that every column is text, whatever its name."""
+
+
+def _lines(rows: int, first: int, skipped: np.ndarray) -> np.ndarray:
+    """Return the line of each row, where some lines between held none."""
+    lines = np.arange(first, first + rows + len(skipped), dtype=np.int64)
+    return lines[~np.isin(lines, skipped)][:rows]
+
+
+def read_parquet(path: Path) -> Raw:
+    """Read a Parquet file."""
+    try:
+        table = pq.ParquetFile(path).read()
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise ImportFault("BAD_FILE", f"The file is not Parquet: {_first(error)}") from None
+    return Raw(table, np.arange(1, table.num_rows + 1, dtype=np.int64))
+
+
+def _first(error: Exception) -> str:
+    return str(error).splitlines()[0][:200]

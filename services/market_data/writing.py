@@ -1,0 +1,213 @@
+"""Changes of a catalog: decided in one transaction, then done on disk, and done again after a crash."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from meshkit.database import Database
+from services.market_data.catalog import Catalog, File, folder_of
+from services.market_data.domain import Series
+from services.market_data.errors import ImportFault
+from services.market_data.file_store import FileStore
+from services.market_data.merging import Counts, find_gaps, merged
+from services.market_data.tables import KINDS
+
+
+@dataclass(frozen=True)
+class Write:
+    """Rows for a series, as stored, and what to do where the catalog has rows of their times."""
+
+    project: str
+    owner: str
+    series: Series
+    rows: pa.Table
+    policy: str
+
+
+class Writer:
+    """The one way to change data files."""
+
+    def __init__(self, database: Database, files: FileStore, root: Path) -> None:
+        self._database = database
+        self._files = files
+        self._root = root
+
+    def catalog(self, project: str) -> Catalog:
+        """Return a project's catalog."""
+        return Catalog(self._root, project)
+
+    async def recover(self) -> None:
+        """Finish the moves of an earlier life, and remove what it left staged."""
+        async with self._database.connection() as tx:
+            moves = await self._files.moves(tx)
+            projects = await self._files.projects(tx)
+        for move, project, adds, removes in moves:
+            await self._move(move, project, adds, removes)
+        for project in projects:
+            await asyncio.to_thread(self.catalog(project).clear_staging)
+
+    async def write(
+        self, write: Write, counts: Counts, also: Callable[[Any], Awaitable[bool]]
+    ) -> bool:
+        """Add rows to a series; ``also(tx)`` commits with it, and False from it undoes all.
+
+        Raises ``ImportFault`` when the policy, or a contradiction, forbids it.
+        """
+        times = write.rows["ts_init"]
+        first, last = times[0].as_py(), times[-1].as_py()
+        catalog = self.catalog(write.project)
+        staged: list[tuple[str, File]] = []
+        try:
+            async with self._database.transaction() as tx:
+                await self._files.lock(tx, write.project, write.series)
+                found = await self._files.find(tx, write.project, write.series, first, last)
+                if found and write.policy == "REFUSE":
+                    raise ImportFault(
+                        "OVERLAP_REFUSED",
+                        f"The catalog has {len(found)} files of these times. "
+                        "Import with MERGE or REPLACE, or delete the data first.",
+                    )
+                rows = await asyncio.to_thread(_together, catalog, found, write, counts)
+                if rows is not None:
+                    folder = folder_of(write.series.kind, write.series.identifier)
+                    staged.append(await asyncio.to_thread(catalog.stage, rows, folder))
+                move = await self._replace(tx, write, staged, found if rows is not None else [])
+                if not await also(tx):
+                    raise _Undo
+        except _Undo:
+            await asyncio.to_thread(catalog.discard, [path for path, _ in staged])
+            return False
+        except BaseException:
+            await asyncio.to_thread(catalog.discard, [path for path, _ in staged])
+            raise
+        if move is not None:
+            adds = [(path, file.path) for path, file in staged]
+            await self._move(move, write.project, adds, [file.path for file in found])
+        return True
+
+    async def delete(
+        self,
+        project: str,
+        owner: str,
+        series: Series,
+        start: int,
+        end: int,
+        also: Callable[[Any, int], Awaitable[None]],
+    ) -> int:
+        """Delete the rows of a closed range; returns how many. ``also(tx, rows)`` commits with it."""
+        catalog = self.catalog(project)
+        staged: list[tuple[str, File]] = []
+        async with self._database.transaction() as tx:
+            await self._files.lock(tx, project, series)
+            found = await self._files.find(tx, project, series, start, end)
+            kept, gone = await asyncio.to_thread(_outside, catalog, found, series, start, end)
+            folder = folder_of(series.kind, series.identifier)
+            for part in kept:
+                staged.append(await asyncio.to_thread(catalog.stage, part, folder))
+            empty = Write(project, owner, series, pa.table({}), "")
+            move = await self._replace(tx, empty, staged, found)
+            await also(tx, gone)
+        if move is not None:
+            adds = [(path, file.path) for path, file in staged]
+            await self._move(move, project, adds, [file.path for file in found])
+        return gone
+
+    async def _replace(
+        self, tx: Any, write: Write, staged: list[tuple[str, File]], removes: list[File]
+    ) -> int | None:
+        if not staged and not removes:
+            return None
+        move = await self._files.replace(
+            tx, write.project, write.owner, write.series, staged, removes
+        )
+        gaps = await self._gaps(tx, write.project, write.series, staged)
+        await self._files.set_gaps(tx, write.project, write.owner, write.series, gaps)
+        return move
+
+    async def _gaps(
+        self, tx: Any, project: str, series: Series, staged: list[tuple[str, File]]
+    ) -> int:
+        if not series.step:
+            return 0
+        where = {file.path: path for path, file in staged}
+        files = await self._files.find(tx, project, series)
+        paths = [where.get(file.path, file.path) for file in files]
+        counts = Counts()
+        times = await asyncio.to_thread(read_times, self.catalog(project), paths)
+        find_gaps(times, series.step, counts)
+        return counts.gap_count
+
+    async def _move(
+        self, move: int, project: str, adds: Iterable[tuple[str, str]], removes: Iterable[str]
+    ) -> None:
+        await asyncio.to_thread(self.catalog(project).apply, list(adds), list(removes))
+        async with self._database.connection() as tx:
+            await self._files.moved(tx, move)
+
+
+class _Undo(Exception):
+    """Rolls a transaction back on purpose."""
+
+
+def read_times(catalog: Catalog, paths: Iterable[str]) -> pa.Table:
+    """Return the times of the rows of files."""
+    tables = [pq.read_table(catalog.root / path, columns=["ts_init"]) for path in paths]
+    return pa.concat_tables(tables) if tables else pa.table({"ts_init": pa.array([], pa.uint64())})
+
+
+def _together(catalog: Catalog, found: list[File], write: Write, counts: Counts) -> pa.Table | None:
+    """Return the rows that replace those of ``found``; None when nothing changes."""
+    rows = write.rows
+    if not found:
+        counts.rows_written = rows.num_rows
+        return rows
+    existing = catalog.read([file.path for file in found], rows.schema)
+    if write.policy == "REPLACE":
+        times = rows["ts_init"]
+        kept = [
+            existing.filter(mask)
+            for mask in _sides(existing, times[0].as_py(), times[-1].as_py())
+        ]
+        counts.rows_written = rows.num_rows
+        return pa.concat_tables([kept[0], rows, kept[1]])
+    together = merged(existing, rows, write.series.kind, counts)
+    counts.rows_written = rows.num_rows - counts.rows_present
+    return together if counts.rows_written else None
+
+
+def _outside(
+    catalog: Catalog, found: list[File], series: Series, start: int, end: int
+) -> tuple[list[pa.Table], int]:
+    """Return the rows of files before and after a range, and how many are inside."""
+    if not found:
+        return [], 0
+    schema = pq.read_schema(catalog.root / found[0].path)
+    rows = catalog.read([file.path for file in found], schema)
+    kept = [rows.filter(mask) for mask in _sides(rows, start, end)]
+    gone = rows.num_rows - sum(part.num_rows for part in kept)
+    return [part for part in kept if part.num_rows], gone
+
+
+def _sides(rows: pa.Table, first: int, last: int) -> tuple[pa.Array, pa.Array]:
+    times = rows["ts_init"].to_numpy()
+    return pa.array(times < np.uint64(max(0, first))), pa.array(times > np.uint64(max(0, last)))
+
+
+def stored_schema(series: Series, price_precision: int, size_precision: int) -> pa.Schema:
+    """Return the schema of a series' files, with the metadata that Nautilus reads."""
+    metadata = {
+        "instrument_id": series.instrument_id,
+        "price_precision": str(price_precision),
+        "size_precision": str(size_precision),
+    }
+    if series.bar_type:
+        metadata["bar_type"] = series.bar_type
+    if series.kind in {"MARK_PRICE", "INDEX_PRICE"}:
+        del metadata["size_precision"]
+    return KINDS[series.kind].stored_schema(metadata)
