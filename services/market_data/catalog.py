@@ -113,9 +113,11 @@ def _groups(parquet: pq.ParquetFile, start: int, end: int) -> list[int]:
     chosen = []
     for group in range(parquet.num_row_groups):
         statistics = parquet.metadata.row_group(group).column(index).statistics
-        if statistics is None or not statistics.has_min_max:
-            chosen.append(group)
-        elif int(statistics.min) <= end and int(statistics.max) >= start:
+        if (
+            statistics is None
+            or not statistics.has_min_max
+            or (int(statistics.min) <= end and int(statistics.max) >= start)
+        ):
             chosen.append(group)
     return chosen
 

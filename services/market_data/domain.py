@@ -62,7 +62,9 @@ class Series:
                 f"{field_name}.bar_type", "must be such as USD/JPY.SIM-1-MINUTE-BID-EXTERNAL"
             )
         if matched[5] != "EXTERNAL":
-            raise bad_field(f"{field_name}.bar_type", "must end in -EXTERNAL: internal bars are made")
+            raise bad_field(
+                f"{field_name}.bar_type", "must end in -EXTERNAL: internal bars are made"
+            )
         if instrument_id and instrument_id != matched[1]:
             raise bad_field(f"{field_name}.instrument_id", f"is not {matched[1]} of the bar type")
         return cls(kind, matched[1], bar_type)
@@ -114,8 +116,6 @@ def _iso(nanos: int) -> str:
     return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
 
 
-
-
 @dataclass(frozen=True)
 class StoredInstrument:
     """An instrument as kept: ``definition`` is the contract's message in bytes."""
@@ -132,7 +132,8 @@ class StoredInstrument:
 
 @dataclass(frozen=True)
 class Job:
-    """An import. ``spec`` is the contract's message in bytes; ``report`` holds counts and faults."""
+    """An import. ``spec`` is the contract's message in bytes; ``report`` holds counts and faults.
+    """
 
     import_id: str
     project: str

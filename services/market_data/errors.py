@@ -80,7 +80,11 @@ class ImportFault(Exception):
     """A file that cannot be imported: the job's reason and message, and the bad rows."""
 
     def __init__(
-        self, reason: str, message: str, faults: "list[dict[str, object]] | None" = None, count: int = 0
+        self,
+        reason: str,
+        message: str,
+        faults: "list[dict[str, object]] | None" = None,
+        count: int = 0,
     ) -> None:
         super().__init__(message)
         self.reason = reason

@@ -111,7 +111,12 @@ class FileStore:
         """Return the moves that may not have been done, the oldest first."""
         rows = await tx.fetch("SELECT id, project, adds, removes FROM catalog_moves ORDER BY id")
         return [
-            (r["id"], r["project"], [(a, b) for a, b in json.loads(r["adds"])], json.loads(r["removes"]))
+            (
+                r["id"],
+                r["project"],
+                [(a, b) for a, b in json.loads(r["adds"])],
+                json.loads(r["removes"]),
+            )
             for r in rows
         ]
 

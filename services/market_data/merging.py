@@ -73,9 +73,7 @@ def find_gaps(rows: pa.Table, step: int, counts: Counts) -> None:
     missing = np.diff(times) // step - 1
     holes = np.flatnonzero(missing > 0)
     counts.gap_count = len(holes)
-    counts.gaps = [
-        (int(times[i]), int(times[i + 1]), int(missing[i])) for i in holes[:MOST_GAPS]
-    ]
+    counts.gaps = [(int(times[i]), int(times[i + 1]), int(missing[i])) for i in holes[:MOST_GAPS]]
 
 
 def _check_conflicts(rows: pa.Table, kind: str, where: str) -> None:
@@ -97,7 +95,8 @@ def _check_conflicts(rows: pa.Table, kind: str, where: str) -> None:
 
 
 def _hashes(rows: pa.Table) -> pd.DataFrame:
-    """Return two independent hashes of each row: 128 bits, so that no two rows are taken for one."""
+    """Return two independent hashes of each row: 128 bits, so that no two rows are taken for one.
+    """
     frame = pd.DataFrame(_words(rows))
     return pd.DataFrame(
         {

@@ -1,7 +1,8 @@
 """Tables of market data: our columns, and those of a Nautilus catalog file.
 
-Nautilus stores a price or size as 16 bytes: a little-endian signed integer, scaled by 10^16. That is
-how Arrow stores a ``decimal128(38, 16)``, so one becomes the other by looking at the same bytes.
+Nautilus stores a price or size as 16 bytes: a little-endian signed integer, scaled by 10^16. That
+is how Arrow stores a ``decimal128(38, 16)``, so one becomes the other by looking at the same
+bytes.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,6 @@
-"""Changes of a catalog: decided in one transaction, then done on disk, and done again after a crash."""
+"""Changes of a catalog: decided in one transaction, then done on disk, and done again after a
+crash.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
@@ -100,7 +102,9 @@ class Writer:
         end: int,
         also: Callable[[Any, int], Awaitable[None]],
     ) -> int:
-        """Delete the rows of a closed range; returns how many. ``also(tx, rows)`` commits with it."""
+        """Delete the rows of a closed range; returns how many. ``also(tx, rows)`` commits with
+        it.
+        """
         catalog = self.catalog(project)
         staged: list[tuple[str, File]] = []
         async with self._database.transaction() as tx:
@@ -171,8 +175,7 @@ def _together(catalog: Catalog, found: list[File], write: Write, counts: Counts)
     if write.policy == "REPLACE":
         times = rows["ts_init"]
         kept = [
-            existing.filter(mask)
-            for mask in _sides(existing, times[0].as_py(), times[-1].as_py())
+            existing.filter(mask) for mask in _sides(existing, times[0].as_py(), times[-1].as_py())
         ]
         counts.rows_written = rows.num_rows
         return pa.concat_tables([kept[0], rows, kept[1]])

@@ -82,7 +82,9 @@ class Columns:
 
     def choice(self, column: str, values: Mapping[str, int]) -> pa.Array:
         """Return the number of a word, whatever its case."""
-        text = pc.utf8_upper(pc.utf8_trim_whitespace(_as_text(self._raw.table[column].combine_chunks())))
+        text = pc.utf8_upper(
+            pc.utf8_trim_whitespace(_as_text(self._raw.table[column].combine_chunks()))
+        )
         words = list(values)
         index = pc.index_in(text, value_set=pa.array(words))
         missing = _mask(pc.is_null(index))
@@ -107,7 +109,9 @@ class Columns:
             return np.asarray(pc.fill_null(nanos, 0))
         text = _as_text(values)
         whole = _mask(pc.fill_null(pc.match_substring_regex(text, _WHOLE), False))
-        if len(whole) and whole.mean() > 0.5:  # a stray word among numbers is the fault, not the rest
+        if (
+            len(whole) and whole.mean() > 0.5
+        ):  # a stray word among numbers is the fault, not the rest
             return self._numeric_time(column, text, whole, unit)
         return self._written_time(column, text, zone)
 
@@ -177,5 +181,3 @@ def _plain(value: float) -> str:
 
 def _mask(values: pa.Array | pa.ChunkedArray) -> np.ndarray:
     return np.asarray(values.to_numpy(zero_copy_only=False), dtype=bool)
-
-

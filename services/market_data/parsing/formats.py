@@ -10,15 +10,31 @@ from services.market_data.parsing.kinds import PARSERS, Options, bars, trades
 from services.market_data.parsing.raw import Raw, read_csv, read_parquet
 from services.market_data.tables import KINDS, to_client
 
-KLINES = (
-    "open_time open high low close volume close_time quote_volume count "
-    "taker_buy_volume taker_buy_quote_volume ignore"
-).split()
-TRADES = "id price qty quote_qty time is_buyer_maker is_best_match".split()
-AGG_TRADES = (
-    "agg_trade_id price quantity first_trade_id last_trade_id transact_time is_buyer_maker "
-    "is_best_match"
-).split()
+KLINES = [
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_time",
+    "quote_volume",
+    "count",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+    "ignore",
+]
+TRADES = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match"]
+AGG_TRADES = [
+    "agg_trade_id",
+    "price",
+    "quantity",
+    "first_trade_id",
+    "last_trade_id",
+    "transact_time",
+    "is_buyer_maker",
+    "is_best_match",
+]
 
 
 def parse(path: Path, file_format: str, kind: str, delimiter: str, options: Options) -> pa.Table:

@@ -99,7 +99,9 @@ def deltas(raw: Raw, options: Options) -> pa.Table:
         "size": columns.decimal(columns.need("size"), options.precision.size, positive=True),
         "order_id": columns.whole(columns.need("order_id"), pa.uint64()),
         "flags": columns.whole(flags, pa.uint8()) if flags else _zeros(count, pa.uint8()),
-        "sequence": columns.whole(sequence, pa.uint64()) if sequence else _zeros(count, pa.uint64()),
+        "sequence": columns.whole(sequence, pa.uint64())
+        if sequence
+        else _zeros(count, pa.uint64()),
     }
     return _finish(raw, columns, options, made)
 

@@ -29,7 +29,9 @@ class Raw:
         rows = np.flatnonzero(mask)
         self.fault_count += len(rows)
         for row in rows[: MOST_FAULTS - len(self.faults)]:
-            value = self.table[column][int(row)].as_py() if column in self.table.column_names else ""
+            value = (
+                self.table[column][int(row)].as_py() if column in self.table.column_names else ""
+            )
             self.faults.append(fault(int(self.lines[row]), column, value, description))
 
     def check(self) -> None:

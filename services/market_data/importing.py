@@ -1,0 +1,174 @@
+"""Import jobs: taken in order, done in a thread, committed with their data, resumed after a
+restart.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from mesh.marketdata.v1.marketdata_pb2 import ImportFormat, ImportSpec, OverlapPolicy, TimeUnit
+from meshkit import enums
+from meshkit.database import Database
+from meshkit.errors import Unavailable
+from services.market_data import convert, events
+from services.market_data.domain import FAILED, SUCCEEDED, Job, Json, Series, StoredInstrument
+from services.market_data.errors import ImportFault
+from services.market_data.file_store import FileStore
+from services.market_data.merging import Counts, find_gaps, in_order, without_duplicates
+from services.market_data.parsing.columns import Precision
+from services.market_data.parsing.formats import parse
+from services.market_data.parsing.kinds import Options
+from services.market_data.store import InstrumentStore, JobStore
+from services.market_data.tables import to_stored
+from services.market_data.uploads import Uploads
+from services.market_data.writing import Write, Writer, stored_schema
+
+log = logging.getLogger("market_data.importing")
+
+ATTEMPTS = 3
+RETRY_SECONDS = 1.0
+
+
+class Importing:
+    """Does import jobs; ``async with`` resumes what was not done."""
+
+    def __init__(
+        self,
+        database: Database,
+        jobs: JobStore,
+        instruments: InstrumentStore,
+        files: FileStore,
+        writer: Writer,
+        uploads: Uploads,
+        at_once: int,
+    ) -> None:
+        self._database = database
+        self._jobs = jobs
+        self._instruments = instruments
+        self._files = files
+        self._writer = writer
+        self._uploads = uploads
+        self._slots = asyncio.Semaphore(at_once)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Resume jobs of an earlier life; on leaving, stop: what is not done is resumed later."""
+        async with self._database.connection() as tx:
+            for import_id in await self._jobs.unfinished(tx):
+                self.start(import_id)
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def start(self, import_id: str) -> None:
+        """Do a job as soon as a slot is free."""
+        task = asyncio.create_task(self._do(import_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _do(self, import_id: str) -> None:
+        async with self._slots:
+            while True:
+                try:
+                    await self._attempt(import_id)
+                    break
+                except Unavailable:  # the store is away: the job stays and is tried again
+                    await asyncio.sleep(RETRY_SECONDS)
+        self._uploads.remove(import_id)
+
+    async def _attempt(self, import_id: str) -> None:
+        async with self._database.transaction() as tx:
+            job = await self._jobs.begin(tx, import_id)
+            if job is None:
+                return
+            await events.tell_job(tx, job)
+        counts = Counts()
+        try:
+            if job.attempts > ATTEMPTS:
+                raise ImportFault("IMPORT_CRASHED", "The service died over the file. Split it.")
+            await self._import(job, counts)
+        except ImportFault as fault:
+            report = {
+                **_report(counts, None),
+                "rows_written": 0,
+                "faults": fault.faults,
+                "fault_count": fault.count,
+            }
+            await self._fail(job, report, fault.reason, fault.message)
+        except Unavailable:
+            raise
+        except Exception:  # a fault of ours must end the job, or it would be PENDING for ever
+            log.exception("import failed", extra={"import_id": import_id})
+            text = "A fault of the mesh; it is in the log of the market-data service."
+            await self._fail(job, {}, "INTERNAL", text)
+
+    async def _import(self, job: Job, counts: Counts) -> None:
+        spec = ImportSpec.FromString(job.spec)
+        kind = convert.kind_name(spec.kind)
+        series = Series.of("spec", kind, spec.instrument_id, spec.bar_type)
+        async with self._database.connection() as tx:
+            instrument = await self._instruments.find(tx, job.project, series.instrument_id)
+        if instrument is None:
+            text = f"The instrument {series.instrument_id} was deleted."
+            raise ImportFault("INSTRUMENT_NOT_FOUND", text)
+        path = self._uploads.path(job.import_id)
+        rows = await asyncio.to_thread(_prepare, path, spec, series, instrument, counts)
+        policy = enums.bare(OverlapPolicy, spec.overlap) or "MERGE"
+
+        async def also(tx: Any) -> bool:
+            report = _report(counts, rows)
+            done = await self._jobs.finish(tx, job.import_id, SUCCEEDED, report, "", "")
+            if done is None:
+                return False  # cancelled meanwhile
+            await events.tell_job(tx, done)
+            await events.tell_data(tx, self._files, job.project, job.owner, series)
+            return True
+
+        write = Write(job.project, job.owner, series, rows, policy)
+        await self._writer.write(write, counts, also)
+
+    async def _fail(self, job: Job, report: Json, reason: str, message: str) -> None:
+        async with self._database.transaction() as tx:
+            done = await self._jobs.finish(tx, job.import_id, FAILED, report, reason, message)
+            if done is not None:
+                await events.tell_job(tx, done)
+
+
+def _prepare(
+    path: Path, spec: ImportSpec, series: Series, instrument: StoredInstrument, counts: Counts
+) -> pa.Table:
+    """Return the rows of a file as stored: checked, in order, without duplicates."""
+    options = Options(
+        precision=Precision(instrument.price_precision, instrument.size_precision),
+        columns=dict(spec.columns),
+        time_unit=enums.bare(TimeUnit, spec.time_unit),
+        time_zone=spec.time_zone,
+        timestamp_is_open=spec.timestamp_is_open,
+        default_size=spec.default_size,
+        step=series.step,
+    )
+    file_format = enums.bare(ImportFormat, spec.format)
+    parsed = parse(path, file_format, series.kind, spec.delimiter, options)
+    schema = stored_schema(series, instrument.price_precision, instrument.size_precision)
+    rows = in_order(to_stored(parsed, schema), require_sorted=spec.require_sorted, counts=counts)
+    rows = without_duplicates(rows, series.kind, counts)
+    find_gaps(rows, series.step, counts)
+    return rows
+
+
+def _report(counts: Counts, rows: pa.Table | None) -> dict[str, Any]:
+    report = asdict(counts)
+    if rows is not None and rows.num_rows:
+        times = rows["ts_init"]
+        report |= {"first_time": times[0].as_py(), "last_time": times[-1].as_py()}
+    return report

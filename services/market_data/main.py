@@ -1,0 +1,73 @@
+"""Composition root of the market-data service."""
+
+import os
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from mesh.marketdata.v1.history_service_pb2_grpc import add_HistoryServiceServicer_to_server
+from mesh.marketdata.v1.instrument_service_pb2_grpc import add_InstrumentServiceServicer_to_server
+from meshkit.database import Database
+from meshkit.publisher import Publisher
+from meshkit.redis_client import open_redis
+from meshkit.server import MeshServer, run
+from meshkit.watch import WatchHub
+from services.market_data import events
+from services.market_data.config import Config
+from services.market_data.file_store import FileStore
+from services.market_data.history_servicer import HistoryServicer
+from services.market_data.importing import Importing
+from services.market_data.instrument_servicer import InstrumentServicer
+from services.market_data.store import InstrumentStore, JobStore
+from services.market_data.uploads import Uploads
+from services.market_data.writing import Writer
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+HISTORY = "mesh.marketdata.v1.HistoryService"
+INSTRUMENTS = "mesh.marketdata.v1.InstrumentService"
+
+
+def main() -> None:
+    """Run the service until it is told to stop."""
+    run("market-data", serve, level=os.environ.get("MESH_LOG_LEVEL", "INFO"))
+
+
+async def serve() -> None:
+    """Open everything, serve, close in the opposite order."""
+    config = Config.read(os.environ)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            Database.open(config.database_url, schema="market_data", migrations=MIGRATIONS)
+        )
+        client = await stack.enter_async_context(open_redis(config.redis_url))
+        await stack.enter_async_context(Publisher(database, client))
+        server = await stack.enter_async_context(
+            MeshServer(
+                name="market-data",
+                listen=config.listen,
+                keys=config.jwks_url,
+                http_listen=config.http_listen,
+            )
+        )
+        hub = await stack.enter_async_context(
+            WatchHub(database, client, [events.FACTS], draining=server.draining)
+        )
+        await add_services(stack, server, database, hub, config)
+        await server.start(HISTORY, INSTRUMENTS)
+        await server.wait()
+
+
+async def add_services(
+    stack: AsyncExitStack, server: MeshServer, database: Database, hub: WatchHub, config: Config
+) -> None:
+    """Register both services, after what an earlier life left is mended."""
+    files, jobs, instruments = FileStore(), JobStore(), InstrumentStore()
+    writer = Writer(database, files, config.catalog)
+    await writer.recover()
+    uploads = Uploads(config.uploads, config.max_upload)
+    importing = Importing(database, jobs, instruments, files, writer, uploads, config.imports)
+    await stack.enter_async_context(importing.running())
+    history = HistoryServicer(files, writer, database, jobs, instruments, importing, uploads, hub)
+    add_HistoryServiceServicer_to_server(history, server.grpc)
+    add_InstrumentServiceServicer_to_server(
+        InstrumentServicer(database, instruments, writer), server.grpc
+    )
