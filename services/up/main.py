@@ -87,7 +87,7 @@ async def _mesh(state: State, *, once: bool) -> int:
             _say(line)
         specs = [*services(config, stores, at), gateway(config, at)]
         await stack.enter_async_context(supervised(specs, at.run, config.logs, _say))
-        failed = await first_steps(config, at.first_key, once=once, say=_say)
+        failed = await first_steps(config, secrets, at.first_key, once=once, say=_say)
         if once:
             return failed
         _say(f"mesh ready on http://{config.gateway}  (Ctrl-C stops it)")

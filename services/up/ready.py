@@ -13,17 +13,23 @@ from meshclient.cli.progress import run_bar
 from meshclient.cli.results import show_result
 from meshclient.client import MeshClient
 from meshclient.errors import JobFailed, MeshClientError
+from meshkit.config import ConfigError
 from services.up import sample
 from services.up.config import Config
+from services.up.secrets import Secrets
 
 PROFILE = "local"
+KEY = "api_key"
+ANOTHER = "`python -m services.gateway.bootstrap --another` makes one"
 FAILED = 1
 Say = Callable[[str], None]
 
 
-async def first_steps(config: Config, first_key: Path, *, once: bool, say: Say) -> int:
+async def first_steps(
+    config: Config, secrets: Secrets, first_key: Path, *, once: bool, say: Say
+) -> int:
     """Do what has not been done yet, and the main job also when ``once``; return its exit code."""
-    profile = _profile(config, first_key, say)
+    profile = _profile(config, secrets, first_key, say)
     async with MeshClient(profile) as mesh:
         try:
             await sample.load(mesh, config.run, say)
@@ -49,16 +55,31 @@ Where to look next
 """
 
 
-def _profile(config: Config, first_key: Path, say: Say) -> profiles.Profile:
-    """Return the profile of this mesh, made from the first key when there is one."""
-    env = config.own
-    if not first_key.exists():
-        return profiles.load(PROFILE, env)
-    key = first_key.read_text().strip()
-    file = profiles.write(PROFILE, config.gateway, key, env=env)
-    say(f"\nYour API key, shown this once: {key}\nmeshctl finds it in {file}\n")
-    first_key.unlink()
-    return profiles.load(PROFILE, env)
+def _profile(config: Config, secrets: Secrets, first_key: Path, say: Say) -> profiles.Profile:
+    """Return the profile of this mesh; a key that was just made is shown, this once.
+
+    We keep the key beside our other secrets, because the file of profiles is the user's.
+    """
+    new = first_key.read_text().strip() if first_key.exists() else ""
+    if new:
+        secrets.put(KEY, new)
+    key = secrets.find(KEY)
+    if not key:
+        raise ConfigError([f"the first API key is lost from {config.data}/secrets.json: {ANOTHER}"])
+    wanted = profiles.Profile(PROFILE, config.gateway, key)
+    file = profiles.path(config.own)
+    if PROFILE not in profiles.names(config.own) or _written(config) != wanted:
+        profiles.write(PROFILE, config.gateway, key, default=bool(new), env=config.own)
+    if new:
+        say(f"\nYour API key, shown this once: {new}\nmeshctl finds it in {file}\n")
+        first_key.unlink()
+    return wanted
+
+
+def _written(config: Config) -> profiles.Profile:
+    """Return the profile as the file has it, whatever the environment says."""
+    where = {k: v for k, v in config.own.items() if k in ("MESH_CONFIG", "XDG_CONFIG_HOME")}
+    return profiles.load(PROFILE, where)
 
 
 async def _succeeded(mesh: MeshClient) -> bool:

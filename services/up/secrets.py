@@ -20,6 +20,15 @@ class Secrets:
             self._write()
         return self._values[name]
 
+    def find(self, name: str) -> str:
+        """Return a secret that was put here; empty when there is none."""
+        return self._values.get(name, "")
+
+    def put(self, name: str, value: str) -> None:
+        """Keep a secret that somebody else made."""
+        self._values[name] = value
+        self._write()
+
     def _write(self) -> None:
         """Write beside and rename, so that a crash leaves the old file or the new one."""
         beside = self._path.with_suffix(".new")

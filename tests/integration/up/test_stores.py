@@ -1,5 +1,8 @@
 """Each service has its own part of the stores and no other's."""
 
+import asyncio
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import redis
 
 from meshkit.config import ConfigError
 from services.up.config import Config
+from services.up.embedded.postgres import find_place
 from services.up.embedded.process import private_folder
 from services.up.secrets import Secrets
 from services.up.stores import AREAS, Stores, open_stores
@@ -73,3 +77,34 @@ async def test_a_database_that_does_not_answer(config: Config) -> None:
     with pytest.raises(ConfigError, match="DATABASE_URL cannot be used"):
         async with open_stores(theirs, Secrets(config.data / "s.json"), lambda text: None):
             pass
+
+
+async def test_a_store_that_dies_is_started_again(config: Config) -> None:
+    """Both come back by themselves, with what they held."""
+    secrets = Secrets(config.data / "secrets.json")
+    said: list[str] = []
+    async with open_stores(config, secrets, said.append) as stores:
+        client = redis.Redis.from_url(stores.redis["strategy"])
+        client.set("facts:strategy", "kept")
+        client.waitaof(1, 0, 5_000)  # on the disk
+        os.kill(int((config.data / "valkey/valkey.pid").read_text()), signal.SIGKILL)
+        os.kill(_postmaster(config), signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while len(said) < 2 or not await _reachable(stores):  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.1)
+        assert client.get("facts:strategy") == b"kept"
+    assert sorted(said) == [f"{n} ended; starting it again" for n in ("postgresql", "valkey")]
+
+
+def _postmaster(config: Config) -> int:
+    place = find_place(config.data / "postgres")
+    return int((place.folder / "data/postmaster.pid").read_text().split()[0])
+
+
+async def _reachable(stores: Stores) -> bool:
+    try:
+        redis.Redis.from_url(stores.redis["strategy"]).ping()
+        await (await asyncpg.connect(stores.database["strategy"])).close()
+    except (OSError, redis.ConnectionError, asyncpg.PostgresError):
+        return False
+    return True
