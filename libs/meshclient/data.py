@@ -17,6 +17,7 @@ from meshclient.arrow import read_batches, read_table
 from meshclient.errors import JobFailed, MeshClientError
 from meshclient.group import Group, new_request_id
 from meshclient.upload import Upload
+from meshkit.errors import FieldViolation
 
 FINAL = (
     marketdata_pb2.IMPORT_STATE_SUCCEEDED,
@@ -77,6 +78,7 @@ class Data(Group):
             job.message or "The import was cancelled.",
             reason=job.reason or "IMPORT_CANCELLED",
             resource=job,
+            violations=[_fault(each) for each in job.faults],
         )
 
     async def watch(self, import_id: str) -> AsyncIterator[marketdata_pb2.ImportJob]:
@@ -215,6 +217,12 @@ def timestamp(value: datetime) -> Timestamp:
     stamp = Timestamp()
     stamp.FromDatetime(value)
     return stamp
+
+
+def _fault(fault: marketdata_pb2.ImportFault) -> FieldViolation:
+    where = f"line {fault.line}" + (f", {fault.column}" if fault.column else "")
+    value = f" (it is {fault.value!r})" if fault.value else ""
+    return FieldViolation(where, fault.description + value)
 
 
 def _newest(events: Sequence[Any]) -> marketdata_pb2.ImportJob | None:

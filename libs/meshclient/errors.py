@@ -96,8 +96,20 @@ class SpecError(MeshClientError):
 class JobFailed(MeshClientError):
     """Work that was accepted ended badly: a run or an import; ``resource`` is its last state."""
 
-    def __init__(self, message: str, *, reason: str, resource: Message) -> None:
-        super().__init__(message, code="FAILED_PRECONDITION", reason=reason or "JOB_FAILED")
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str,
+        resource: Message,
+        violations: Iterable[FieldViolation] = (),
+    ) -> None:
+        super().__init__(
+            message,
+            code="FAILED_PRECONDITION",
+            reason=reason or "JOB_FAILED",
+            violations=violations,
+        )
         self.resource = resource
 
 

@@ -136,7 +136,7 @@ def report(error: MeshClientError, *, as_json: bool) -> None:
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     console.print(f"[bold red]{error.reason}[/]", end=" ")
     console.print(error.message, markup=False)
-    for violation in error.violations:
+    for violation in error.violations[:20]:
         console.print(f"  {violation.field}: {violation.description}", markup=False)
     if told := hint(error):
         console.print("[bold]→[/]", end=" ")
