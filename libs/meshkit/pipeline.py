@@ -44,6 +44,7 @@ class Call:
     method: str
     context: Context
     metadata: dict[str, str | bytes]
+    streams: bool = False
     code: str = "OK"
     started: float = field(default_factory=time.perf_counter)
 
@@ -107,15 +108,21 @@ class Pipeline(grpc.aio.ServerInterceptor):
 
     def _stream(self, method: str, behaviour: Any) -> Any:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._around(method, context):
+            async with self._around(method, context, streams=True):
+                begun = False
                 async for response in behaviour(_checked(request), context):
+                    if not begun:
+                        begun = True
+                        await _begin(context)
                     yield response
 
         return handle
 
     @asynccontextmanager
-    async def _around(self, method: str, context: Context) -> AsyncIterator[None]:
-        call = Call(method, context, dict(context.invocation_metadata() or ()))
+    async def _around(
+        self, method: str, context: Context, *, streams: bool = False
+    ) -> AsyncIterator[None]:
+        call = Call(method, context, dict(context.invocation_metadata() or ()), streams)
         async with _observe(call), _map_errors(call):
             rule = rules.rule_of(method)
             if rule is None:
@@ -155,7 +162,8 @@ async def _observe(call: Call) -> AsyncIterator[None]:
     call_context.set_ids(request_id, trace)
     metrics.OPEN.labels(call.method).inc()
     try:
-        await call.context.send_initial_metadata((("x-request-id", request_id),))
+        if not call.streams:
+            await _begin(call.context)
         yield
     except asyncio.CancelledError:
         call.code = "CANCELLED"
@@ -172,6 +180,13 @@ async def _observe(call: Call) -> AsyncIterator[None]:
             "call",
             extra={"method": call.method, "code": call.code, "ms": round(seconds * 1000, 2)},
         )
+
+
+async def _begin(context: Context) -> None:
+    """Send the first headers; of a stream not before its first message, so that over REST a
+    refusal has the status of an error.
+    """
+    await context.send_initial_metadata((("x-request-id", call_context.request_id()),))
 
 
 @asynccontextmanager

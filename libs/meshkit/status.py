@@ -12,6 +12,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from meshkit.context import request_id
 from meshkit.errors import (
     DOMAIN,
     DeadlineExceeded,
@@ -81,9 +82,10 @@ def to_status(error: MeshError) -> status_pb2.Status:
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
-    """End the call with a status and its details."""
+    """End the call with a status and its details; a stream that never began tells its id here."""
     code = next(c for c in grpc.StatusCode if c.value[0] == status.code)
-    await context.abort(code, status.message, ((DETAILS, status.SerializeToString()),))
+    trailers = ((DETAILS, status.SerializeToString()), ("x-request-id", request_id()))
+    await context.abort(code, status.message, trailers)
 
 
 def relayed(error: grpc.aio.AioRpcError, service: str) -> status_pb2.Status:
