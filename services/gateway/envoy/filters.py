@@ -1,9 +1,8 @@
 """The HTTP filters in their order, and why it is this one.
 
-CORS answers browsers' preflights; gRPC-Web and the transcoder make a gRPC call of everything, so
-that all after them knows one kind of call and one kind of refusal; headers that claim an identity
-are removed; the burst limit comes before the token is checked, as a check costs more than a
-refusal; then token, scope, router.
+CORS answers browsers' preflights; gRPC-Web makes a gRPC call of a browser's; the burst limit comes
+before whatever costs more than a refusal; the transcoder makes a gRPC call of a REST request;
+headers that claim an identity are removed; then token, scope, router.
 """
 
 import base64
@@ -29,9 +28,9 @@ def http_filters(gateway: Gateway) -> list[Json]:
     return [
         http_filter("cors", "extensions.filters.http.cors.v3.Cors"),
         http_filter("grpc_web", "extensions.filters.http.grpc_web.v3.GrpcWeb"),
+        _burst_limit(gateway.limits),
         _transcoder(),
         _clean_up(),
-        _burst_limit(gateway.limits),
         _token(gateway),
         # No policies: a route that brings none of its own is refused.
         http_filter("rbac", "extensions.filters.http.rbac.v3.RBAC", rules={"action": "ALLOW"}),

@@ -23,4 +23,5 @@ def command(bootstrap: Path, *, concurrency: int = 2) -> tuple[str, ...]:
         *("--concurrency", str(concurrency)),
         "--disable-hot-restart",  # several gateways on one machine share nothing
         *("--log-level", "warning"),
+        *("--file-flush-interval-msec", "1000"),
     )

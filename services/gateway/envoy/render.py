@@ -8,6 +8,7 @@ from services.gateway.envoy.replies import local_replies
 from services.gateway.envoy.routes import JWT, PAYLOAD, route_config
 
 OWNER_ONLY = 0o600
+CONNECTIONS = 20_000
 _MANAGER = "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 _TLS = "extensions.transport_sockets.tls.v3.DownstreamTlsContext"
 
@@ -17,11 +18,19 @@ def render(gateway: Gateway) -> Json:
     return {
         "node": {"id": "gateway", "cluster": "nautilus-mesh"},
         "admin": {"address": {"pipe": {"path": gateway.admin_socket, "mode": OWNER_ONLY}}},
+        "overload_manager": _overload(),
         "static_resources": {
             "listeners": [_main(gateway), _status(gateway)],
             "clusters": clusters(gateway),
         },
     }
+
+
+def _overload() -> Json:
+    name = "envoy.resource_monitors.global_downstream_max_connections"
+    kind = "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig"
+    limit = typed(kind, max_active_downstream_connections=CONNECTIONS)
+    return {"resource_monitors": [{"name": name, "typed_config": limit}]}
 
 
 def _main(gateway: Gateway) -> Json:
@@ -76,8 +85,9 @@ def _access_log(path: str) -> Json:
         "request_id": "%REQ(X-REQUEST-ID)%",
         "traceparent": "%REQ(TRACEPARENT)%",
         "subject": f"%DYNAMIC_METADATA({JWT}:{PAYLOAD}:sub)%",
-        "verb": "%REQ(:METHOD)%",
-        "method": "%PATH(NQ)%",
+        "verb": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
+        "path": "%PATH(NQ)%",
+        "method": "%ROUTE_NAME%",
         "code": "%RESPONSE_CODE%",
         "grpc": "%GRPC_STATUS%",
         "flags": "%RESPONSE_FLAGS%",

@@ -1,12 +1,15 @@
 """What Envoy says itself: the same typed errors as the services, for gRPC and for REST.
 
-The transcoder and gRPC-Web stand before every filter that refuses, so a refusal is a gRPC status
-with its details in ``grpc-status-details-bin``, and they make JSON or a gRPC-Web trailer of it.
-Only what is refused before a call is known to be gRPC is written as JSON here.
+A refusal of a gRPC or gRPC-Web call is a status with its details in ``grpc-status-details-bin``;
+of a REST call it is the same status as JSON. Both are made here, before anything runs, and what
+depends on the method (the scope that lacks, the service that is down) comes from the metadata of
+its route.
 """
 
 import base64
-from typing import Any
+import json
+
+from google.protobuf.json_format import MessageToDict
 
 from meshkit.errors import (
     DeadlineExceeded,
@@ -78,30 +81,35 @@ def encoded(error: MeshError) -> str:
 def local_replies() -> Json:
     """Return the mappers; the first that fits is used."""
     details = "response.code_details"
+    failed = "grpc_json_transcode_failure"
     return {
         "mappers": [
-            _grpc(f"{details}.contains('Jwt_is_missing')", MISSING),
-            _grpc(f"{details}.contains('Jwt_is_expired')", EXPIRED),
-            _grpc(f"{details}.contains('Jwks_remote_fetch')", AUTH_DOWN, status=503),
-            _grpc(f"{details}.startsWith('jwt_authn_access_denied')", INVALID),
-            _by_route(f"{details}.startsWith('rbac_access_denied')", "denied"),
-            _grpc(f"{details} == 'local_rate_limited'", LIMITED, _retry_after()),
-            _json(f"{details} == 'grpc_json_transcode_failure{{unknown_method}}'", UNKNOWN),
-            _json(f"{details}.startsWith('grpc_json_transcode_failure')", _as_given()),
-            _grpc(f"{details} == 'direct_response'", UNKNOWN),
-            _grpc("response.code == 504 || response.code == 408", TOO_LATE),
-            _by_route("response.code == 503 || response.code == 502", "unavailable"),
-            _json("response.code >= 400", _as_given()),
+            *_fixed(f"{details}.contains('Jwt_is_missing')", MISSING),
+            *_fixed(f"{details}.contains('Jwt_is_expired')", EXPIRED),
+            *_fixed(f"{details}.contains('Jwks_remote_fetch')", AUTH_DOWN, status=503),
+            *_fixed(f"{details}.startsWith('jwt_authn_access_denied')", INVALID),
+            *_by_route(f"{details}.startsWith('rbac_access_denied')", "denied"),
+            *_fixed(f"{details} == 'local_rate_limited'", LIMITED),
+            *_fixed(f"{details} == 'direct_response'", UNKNOWN),
+            *_fixed(f"{details}.contains('{failed}') && response.code == 404", UNKNOWN),
+            _as_given(f"{details}.contains('{failed}')"),
+            *_fixed("response.code == 504 || response.code == 408", TOO_LATE),
+            *_by_route("response.code == 503 || response.code == 502", "unavailable"),
+            _as_given("response.code >= 400"),
         ]
     }
 
 
-def _as_given() -> MeshError:
-    return InvalidField("%LOCAL_REPLY_BODY%")
+def as_json(error: MeshError) -> str:
+    """Return the body of a REST reply, as the transcoder writes the errors of services."""
+    return json.dumps(MessageToDict(to_status(error)), separators=(",", ":"))
 
 
-def _retry_after() -> Json:
-    return header("retry-after", f"{RETRY_SECONDS:g}")
+_GRPC = (
+    "'content-type' in request.headers && "
+    "request.headers['content-type'].startsWith('application/grpc') && "
+    "!('x-envoy-original-method' in request.headers)"  # which the transcoder adds to its calls
+)
 
 
 def _when(expression: str) -> Json:
@@ -114,37 +122,58 @@ def _when(expression: str) -> Json:
     }
 
 
-def _grpc(expression: str, error: MeshError, *headers: Json, status: int = 0) -> Json:
-    """Return the mapper of a refusal that is always the same."""
-    mapper: Json = {
-        "filter": _when(expression),
-        "headers_to_add": [header(DETAILS, encoded(error)), *headers],
-        "body_format_override": {"text_format_source": {"inline_string": error.message}},
+def _fixed(expression: str, error: MeshError, *, status: int = 0) -> list[Json]:
+    """Return the mappers of a refusal that is always the same."""
+    more: Json = {"status_code": status} if status else {}
+    wait = error.retry_after
+    later = [] if wait is None else [header("retry-after", f"{wait:g}")]
+    return [
+        {**mapper, **more, "headers_to_add": [*mapper.get("headers_to_add", ()), *later]}
+        for mapper in _pair(expression, encoded(error), error.message, as_json(error))
+    ]
+
+
+def _by_route(expression: str, refusal: str) -> list[Json]:
+    """Return the mappers of a refusal whose words depend on the method."""
+    return _pair(
+        expression,
+        *(f"%METADATA(ROUTE:{ROUTE}:{refusal}_{part})%" for part in ("details", "message", "json")),
+    )
+
+
+def of_route(refusal: str, error: MeshError) -> dict[str, str]:
+    """Return what a route's metadata says of a refusal."""
+    return {
+        f"{refusal}_details": encoded(error),
+        f"{refusal}_message": error.message,
+        f"{refusal}_json": as_json(error),
     }
-    return mapper | ({"status_code": status} if status else {})
 
 
-def _by_route(expression: str, refusal: str) -> Json:
-    """Return the mapper of a refusal whose words depend on the method."""
-    text = f"%METADATA(ROUTE:{ROUTE}:{refusal}_message)%"
+def _pair(expression: str, details: str, message: str, body: str) -> list[Json]:
+    return [
+        {
+            "filter": _when(f"({expression}) && {_GRPC}"),
+            "headers_to_add": [header(DETAILS, details)],
+            "body_format_override": {"text_format_source": {"inline_string": message}},
+        },
+        {
+            "filter": _when(expression),
+            "body_format_override": {
+                "text_format_source": {"inline_string": body},
+                "content_type": "application/json",
+            },
+        },
+    ]
+
+
+def _as_given(expression: str) -> Json:
+    """Return the mapper of a REST request that Envoy could not read; the text is Envoy's own."""
+    error = InvalidField("%LOCAL_REPLY_BODY%")
     return {
         "filter": _when(expression),
-        "headers_to_add": [header(DETAILS, f"%METADATA(ROUTE:{ROUTE}:{refusal}_details)%")],
-        "body_format_override": {"text_format_source": {"inline_string": text}},
-    }
-
-
-def _json(expression: str, error: MeshError) -> Json:
-    """Return the mapper of a refusal that no gRPC client can get."""
-    status = to_status(error)
-    detail: dict[str, Any] = {
-        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-        "reason": error.reason,
-        "domain": "nautilus-mesh",
-        "metadata": error.metadata,
-    }
-    body = {"code": status.code, "message": error.message, "details": [detail]}
-    return {
-        "filter": _when(expression),
-        "body_format_override": {"json_format": body, "content_type": "application/json"},
+        "body_format_override": {
+            "json_format": MessageToDict(to_status(error)),
+            "content_type": "application/json",
+        },
     }

@@ -108,11 +108,9 @@ def _retries(method: Method) -> Json:
 
 
 def _refusals(method: Method, service: str) -> Json:
-    down = replies.unavailable(service)
-    found = {"unavailable_message": down.message, "unavailable_details": replies.encoded(down)}
+    found = replies.of_route("unavailable", replies.unavailable(service))
     if method.rule.scope:
-        denied = replies.scope_missing(method.rule.scope)
-        found |= {"denied_message": denied.message, "denied_details": replies.encoded(denied)}
+        found |= replies.of_route("denied", replies.scope_missing(method.rule.scope))
     return found
 
 
