@@ -14,8 +14,8 @@ from meshclient.cli.results import show_result
 from meshclient.client import MeshClient
 from meshclient.errors import JobFailed, MeshClientError
 from meshkit.config import ConfigError
-from services.up import sample
 from services.up.config import Config
+from services.up.sample.load import load
 from services.up.secrets import Secrets
 
 PROFILE = "local"
@@ -32,8 +32,8 @@ async def first_steps(
     profile = _profile(config, secrets, first_key, say)
     async with MeshClient(profile) as mesh:
         try:
-            await sample.load(mesh, config.run, say)
             if once or not await _succeeded(mesh):
+                await load(mesh, say)
                 await _main_job(mesh)
                 say(NEXT.format(address=config.gateway))
         except JobFailed as error:

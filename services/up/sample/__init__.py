@@ -1,0 +1,1 @@
+"""The sample: synthetic market data of every kind, and the strategies that ship."""
