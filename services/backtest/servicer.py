@@ -137,8 +137,11 @@ class Servicer(BacktestServiceServicer):
         self, request: rpc.WatchBacktestRequest, _: Any
     ) -> AsyncIterator[rpc.WatchBacktestResponse]:
         """Tell a run's changes and progress up to its end."""
-        run = await self._find(request.backtest_id)
-        async for message in self._watching.watch(run, request.after_cursor):
+        backtest_id = request.backtest_id
+        run = await self._find(backtest_id)
+        async for message in self._watching.watch(
+            run, request.after_cursor, lambda: self._find(backtest_id)
+        ):
             yield message
 
     async def ReadBacktestResult(

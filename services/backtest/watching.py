@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 
 import redis.asyncio
@@ -25,8 +25,13 @@ class Watching:
         self._hub = hub
         self._redis = client
 
-    async def watch(self, run: Run, after_cursor: str) -> AsyncIterator[WatchBacktestResponse]:
-        """Yield the run as it is (or what followed the cursor), then all up to its end."""
+    async def watch(
+        self, run: Run, after_cursor: str, read: Callable[[], Awaitable[Run]]
+    ) -> AsyncIterator[WatchBacktestResponse]:
+        """Yield the run as it is (or what followed the cursor), then all up to its end.
+
+        ``read`` reads the run anew: what is told first must not be older than the cursor.
+        """
         facts = self._hub.watch(
             FACTS,
             cursor=after_cursor,
@@ -35,7 +40,7 @@ class Watching:
         )
         queue: asyncio.Queue[WatchBacktestResponse | BaseException | None] = asyncio.Queue(64)
         tasks = [
-            asyncio.create_task(self._facts(facts, run, not after_cursor, queue)),
+            asyncio.create_task(self._facts(facts, None if after_cursor else read, queue)),
             asyncio.create_task(self._progress(run.backtest_id, queue)),
         ]
         try:
@@ -51,15 +56,15 @@ class Watching:
     async def _facts(
         self,
         facts: AsyncIterator[object],
-        run: Run,
-        snapshot: bool,
+        read: Callable[[], Awaitable[Run]] | None,
         queue: "asyncio.Queue[WatchBacktestResponse | BaseException | None]",
     ) -> None:
         try:
             first = True
             async for item in facts:
                 cursor = str(item.cursor)
-                if first and snapshot:
+                if first and read:
+                    run = await read()
                     whole = convert.backtest(run)
                     await queue.put(WatchBacktestResponse(backtest=whole, cursor=cursor))
                     if run.ended:
