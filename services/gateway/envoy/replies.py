@@ -87,7 +87,7 @@ def local_replies() -> Json:
             *_fixed(f"{details}.contains('Jwt_is_missing')", MISSING),
             *_fixed(f"{details}.contains('Jwt_is_expired')", EXPIRED),
             *_fixed(f"{details}.contains('Jwks_remote_fetch')", AUTH_DOWN, status=503),
-            *_fixed(f"{details}.startsWith('jwt_authn_access_denied')", INVALID),
+            *_fixed(f"{details}.startsWith('jwt_authn_access_denied')", INVALID, status=401),
             *_by_route(f"{details}.startsWith('rbac_access_denied')", "denied"),
             *_fixed(f"{details} == 'local_rate_limited'", LIMITED),
             *_fixed(f"{details} == 'direct_response'", UNKNOWN),

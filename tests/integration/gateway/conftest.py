@@ -1,9 +1,7 @@
 """A gateway of the tests' own: Envoy, the auth service, and two services behind them."""
 
 import asyncio
-import os
 import socket
-import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,8 +43,13 @@ class Gate:
 
     @property
     def access_log(self) -> str:
-        """Return what Envoy has logged."""
+        """What Envoy has logged so far."""
         return (self.folder / "access.log").read_text()
+
+    async def logged(self, text: str) -> str:
+        """Return what Envoy has logged once ``text`` is in it; it writes once a second."""
+        await until(lambda: text in self.access_log)
+        return self.access_log
 
     async def stub(self, kind: Callable[[Any], Any], address: str = "") -> Any:
         """Return a stub on a plain channel, without any help of meshkit's."""
@@ -67,6 +70,15 @@ class Gate:
 
 
 Open = Callable[..., Any]
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition, at most 20 seconds."""
+    for _ in range(400):
+        if condition():
+            return
+        await asyncio.sleep(0.05)
+    pytest.fail("the condition did not come true in 20 seconds")
 
 
 def free_address() -> str:
@@ -153,25 +165,26 @@ async def _envoy(gateway: Gateway, folder: Path) -> AsyncIterator[None]:
     """Run Envoy until the block ends; it is ready when ``/ready`` says so."""
     bootstrap = write(gateway, folder / "envoy.json")
     with (folder / "envoy.log").open("wb") as log:
-        process = subprocess.Popen(
-            command(bootstrap, concurrency=1), stdout=log, stderr=log, env={**os.environ}
+        process = await asyncio.create_subprocess_exec(
+            *command(bootstrap, concurrency=1), stdout=log, stderr=log
         )
     try:
         await _until_ready(gateway, folder / "envoy.log", process)
         yield
     finally:
         process.terminate()
-        process.wait(10)
+        await asyncio.wait_for(process.wait(), 10)
 
 
-async def _until_ready(gateway: Gateway, log: Path, process: subprocess.Popen[bytes]) -> None:
-    async with asyncio.timeout(20), httpx.AsyncClient() as client:
-        while process.poll() is None:
+async def _until_ready(gateway: Gateway, log: Path, process: asyncio.subprocess.Process) -> None:
+    async with httpx.AsyncClient() as client:
+        for _ in range(1000):
+            if process.returncode is not None:
+                break
             try:
-                reply = await client.get(f"http://{gateway.status_listen}/ready")
+                if (await client.get(f"http://{gateway.status_listen}/ready")).is_success:
+                    return
             except httpx.TransportError:
-                reply = None
-            if reply is not None and reply.status_code == 200:
-                return
+                pass  # it does not listen yet
             await asyncio.sleep(0.02)
-    pytest.fail(f"Envoy ended: {log.read_text()}")
+    pytest.fail(f"Envoy is not ready: {log.read_text()}")

@@ -1,4 +1,4 @@
-"""Services to stand behind the gateway: real servers of two contracts that say what reached them."""
+"""Services to stand behind the gateway: two contracts, served for real, that say what came."""
 
 import asyncio
 import json
@@ -25,7 +25,9 @@ class Strategies(StrategyServiceServicer):
     def __init__(self) -> None:
         self.calls = 0
 
-    async def GetStrategy(self, request: strategy_rpc.GetStrategyRequest, context: Any) -> Any:
+    async def GetStrategy(  # noqa: N802 named by the contract
+        self, request: strategy_rpc.GetStrategyRequest, context: Any
+    ) -> Any:
         """Return the call's metadata as JSON in ``description``."""
         self.calls += 1
         if request.strategy_id == "missing":
@@ -39,7 +41,9 @@ class Strategies(StrategyServiceServicer):
             )
         )
 
-    async def CreateStrategy(self, request: strategy_rpc.CreateStrategyRequest, _: Any) -> Any:
+    async def CreateStrategy(  # noqa: N802 named by the contract
+        self, request: strategy_rpc.CreateStrategyRequest, _: Any
+    ) -> Any:
         """Return what was asked for."""
         return strategy_rpc.CreateStrategyResponse(
             strategy=strategy_pb2.Strategy(
@@ -54,10 +58,10 @@ class Backtests(BacktestServiceServicer):
     def __init__(self) -> None:
         self.ended = asyncio.Event()
 
-    async def WatchBacktest(
+    async def WatchBacktest(  # noqa: N802 named by the contract
         self, request: backtest_rpc.WatchBacktestRequest, _: Any
     ) -> AsyncIterator[Any]:
-        """Give three messages; the run ``endless`` then says no more."""
+        """Give three messages; a run whose id begins with zeros then says no more."""
         for number in range(3):
             yield backtest_rpc.WatchBacktestResponse(cursor=f"c{number}")
         if request.backtest_id.startswith("0000"):
