@@ -31,7 +31,7 @@ class _Upload:
         self.request_id = header.request_id
         self._body = header.SerializeToString(deterministic=True) + sha256.encode()
 
-    def SerializeToString(self, *, deterministic: bool) -> bytes:  # noqa: N802 (as a message)
+    def SerializeToString(self, *, deterministic: bool) -> bytes:
         return self._body
 
 

@@ -1,6 +1,7 @@
 """A file → a table of its columns as they stand there, with the line of each row."""
 
 from collections.abc import Sequence
+from csv import reader
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def read_csv(path: Path, delimiter: str, header: Sequence[str] | None) -> Raw:
                 delimiter=delimiter or ",", invalid_row_handler=odd_row, ignore_empty_lines=False
             ),
             convert_options=csv.ConvertOptions(
-                column_types=_AllText(), strings_can_be_null=True, null_values=[""]
+                column_types=dict.fromkeys(header or _header(path, delimiter), pa.string()),
+                strings_can_be_null=True,
+                null_values=[""],
             ),
         )
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
@@ -100,8 +103,10 @@ def _without_empty(table: pa.Table, lines: np.ndarray) -> tuple[pa.Table, np.nda
     return (table, lines) if some.all() else (table.filter(pa.array(some)), lines[some])
 
 
-class _AllText(dict):  # type: ignore[type-arg]  # a mapping that has every key
-    """Says that every column is text, whatever its name."""
+def _header(path: Path, delimiter: str) -> list[str]:
+    """Return the names in the first line, as they stand there."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        return next(reader(file, delimiter=delimiter or ","), [])
 
 
 def _lines(rows: int, first: int, skipped: np.ndarray) -> np.ndarray:
