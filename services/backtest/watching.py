@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from mesh.backtest.v1.backtest_pb2 import BacktestChanged
 from mesh.backtest.v1.backtest_service_pb2 import WatchBacktestResponse
 from mesh.events.v1.events_pb2 import Event
-from meshkit.watch import Batch, WatchHub
+from meshkit.watch import Batch, Checkpoint, WatchHub
 from services.backtest import convert, events
 from services.backtest.domain import FACTS, Run
 
@@ -55,14 +55,14 @@ class Watching:
 
     async def _facts(
         self,
-        facts: AsyncIterator[object],
+        facts: AsyncIterator[Checkpoint | Batch],
         read: Callable[[], Awaitable[Run]] | None,
         queue: "asyncio.Queue[WatchBacktestResponse | BaseException | None]",
     ) -> None:
         try:
             first = True
             async for item in facts:
-                cursor = str(item.cursor)
+                cursor = item.cursor
                 if first and read:
                     run = await read()
                     whole = convert.backtest(run)
