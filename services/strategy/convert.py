@@ -62,7 +62,7 @@ def strategy(value: domain.Strategy) -> pb.Strategy:
 
 
 def version(value: domain.Version, *, whole: bool) -> pb.StrategyVersion:
-    """Return a version as a message; only a ``whole`` one has source and schema."""
+    """Return a version as a message; only a ``whole`` one has source, schema and defaults."""
     message = pb.StrategyVersion(
         strategy_id=value.strategy_id,
         version=value.version,
@@ -83,6 +83,7 @@ def version(value: domain.Version, *, whole: bool) -> pb.StrategyVersion:
             )
         )
         json_format.ParseDict(dict(value.classes.config_schema), message.config_schema)
+        json_format.ParseDict(value.classes.defaults, message.default_config)
     return message
 
 

@@ -18,6 +18,9 @@ from services.strategy.errors import (
 
 MAX_SOURCE_BYTES = 2**20
 LATEST = "latest"
+Json = Mapping[str, Any]
+Violations = list[tuple[str, str]]
+"""(JSON path, what is wrong) of each fault of a config."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +61,36 @@ class Classes:
 
     class_name: str
     config_class_name: str
-    config_schema: Mapping[str, Any]
+    config_schema: Json
 
     @property
     def required(self) -> list[str]:
         """Fields of the config without a default."""
+        return [str(name) for name in self._definition.get("required", ())]
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Value of each field that has a default."""
+        fields = self._definition.get("properties", {})
+        return {name: field["default"] for name, field in fields.items() if "default" in field}
+
+    @property
+    def _definition(self) -> Json:
         root = str(self.config_schema.get("$ref", "")).rpartition("/")[2]
-        definition = self.config_schema.get("$defs", {}).get(root, self.config_schema)
-        return list(definition.get("required", ()))
+        found: Json = self.config_schema.get("$defs", {}).get(root, self.config_schema)
+        return found
 
 
 class Loader(Protocol):
-    """What loads code, away from this process."""
+    """Runs code of users, away from this process and within limits."""
 
     async def load(self, kind: str, source: Source) -> Classes:
         """Return what the source holds; raises a typed error that says what is wrong where."""
+
+    async def check(self, kind: str, source: Source, config: Json) -> Violations:
+        """Return what is wrong with a config when the component is made with it; raises as
+        ``load`` does.
+        """
 
 
 @dataclass(frozen=True)
@@ -130,6 +148,24 @@ class Store(Protocol):
     ) -> list[Version]:
         """Return the versions whose hash begins with ``prefix``, at most two."""
 
+    async def page(
+        self,
+        tx: Any,
+        project: str,
+        kind: str,
+        label: tuple[str, str] | None,
+        after: str,
+        limit: int,
+    ) -> list[Strategy]:
+        """Return strategies with ids above ``after``, by id; an empty kind is any."""
+
+    async def list_versions(
+        self, tx: Any, project: str, strategy_id: str, before: int | None, limit: int
+    ) -> list[tuple[int, Version]]:
+        """Return versions without their code, with their running numbers, the newest first, below
+        number ``before``.
+        """
+
 
 Tell = Callable[[Any, Strategy, bool], Awaitable[None]]
 """Writes the fact that a strategy changed (or, with True, is deleted) into the transaction."""
@@ -172,7 +208,7 @@ class Registry:
         strategy = await self.get(tx, version.project, version.strategy_id)
         made = await self._store.insert_version(tx, version)
         if made is None:
-            return await self.version(tx, version.project, strategy, version.version), True
+            return await self.version(tx, strategy, version.version), True
         await self._with_version(tx, strategy, version)
         return made, False
 
@@ -199,10 +235,37 @@ class Registry:
         await self._store.delete(tx, strategy)
         await self._tell(tx, strategy, True)
 
-    async def version(self, tx: Any, project: str, strategy: Strategy, wanted: str) -> Version:
+    async def page(
+        self,
+        tx: Any,
+        project: str,
+        kind: str,
+        label: tuple[str, str] | None,
+        after: str,
+        limit: int,
+    ) -> list[Strategy]:
+        """Return strategies with ids above ``after``, by id; an empty kind is any."""
+        return await self._store.page(tx, project, kind, label, after, limit)
+
+    async def versions(
+        self, tx: Any, strategy: Strategy, before: int | None, limit: int
+    ) -> list[tuple[int, Version]]:
+        """Return versions without code, with their numbers, the newest first, below ``before``."""
+        return await self._store.list_versions(
+            tx, strategy.project, strategy.strategy_id, before, limit
+        )
+
+    async def same_code(self, tx: Any, strategy: Strategy, source: Source) -> Version | None:
+        """Return the version that holds this very code, None when there is none."""
+        found = await self._store.find_versions(
+            tx, strategy.project, strategy.strategy_id, source.version(strategy.kind)
+        )
+        return found[0] if found else None
+
+    async def version(self, tx: Any, strategy: Strategy, wanted: str) -> Version:
         """Return the version that a hash, a prefix of one, or ``latest`` names."""
         prefix = strategy.latest_version if wanted == LATEST else wanted
-        strategy_id = strategy.strategy_id
+        project, strategy_id = strategy.project, strategy.strategy_id
         found = await self._store.find_versions(tx, project, strategy_id, prefix) if prefix else []
         metadata = {"strategy_id": strategy_id, "version": wanted}
         if not found:

@@ -42,10 +42,9 @@ async def serve() -> None:
                 http_listen=config.http_listen,
             )
         )
-        store = StrategyStore()
         loading = Loading(config.load_seconds, config.load_memory_mb, config.loads)
-        registry = Registry(store, events.tell)
-        servicer = Servicer(database, registry, store, loading, config.importable)
+        registry = Registry(StrategyStore(), events.tell)
+        servicer = Servicer(database, registry, loading, config.importable)
         add_StrategyServiceServicer_to_server(servicer, server.grpc)
         await server.start(DESCRIPTOR.services_by_name["StrategyService"].full_name)
         await server.wait()

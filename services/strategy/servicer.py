@@ -13,7 +13,6 @@ from meshkit.idempotency import once
 from meshkit.paging import page
 from services.strategy import convert, schema
 from services.strategy.domain import Loader, Registry, Source, Strategy, Version
-from services.strategy.store import StrategyStore
 
 
 class Servicer(StrategyServiceServicer):
@@ -23,14 +22,12 @@ class Servicer(StrategyServiceServicer):
         self,
         database: Database,
         registry: Registry,
-        store: StrategyStore,
-        loading: Loader,
+        loader: Loader,
         importable: tuple[str, ...],
     ) -> None:
         self._database = database
         self._registry = registry
-        self._store = store
-        self._loading = loading
+        self._loader = loader
         self._importable = importable
 
     async def CreateStrategy(self, request: rpc.CreateStrategyRequest, _: Any) -> Any:
@@ -58,7 +55,7 @@ class Servicer(StrategyServiceServicer):
             made = await self._registry.create(tx, strategy, version)
             response = rpc.CreateStrategyResponse(strategy=convert.strategy(made))
             if version is not None:
-                kept = await self._registry.version(tx, project, made, version.version)
+                kept = await self._registry.version(tx, made, version.version)
                 response.version.CopyFrom(convert.version(kept, whole=True))
             return response
 
@@ -79,7 +76,7 @@ class Servicer(StrategyServiceServicer):
         wanted = page(request)
         key, _sign, value = request.label.partition("=")
         async with self._database.connection() as tx:
-            rows = await self._store.page(
+            rows = await self._registry.page(
                 tx,
                 project,
                 convert.kind_name(request.kind),
@@ -127,9 +124,12 @@ class Servicer(StrategyServiceServicer):
         project = caller().project(request.project)
 
         async def prepare() -> Version:
+            source = convert.source(request.source)
             async with self._database.connection() as tx:
                 strategy = await self._registry.get(tx, project, request.strategy_id)
-            source = convert.source(request.source)
+                known = await self._registry.same_code(tx, strategy, source)
+            if known is not None:
+                return known
             return await self._load(project, request.strategy_id, strategy.kind, source)
 
         async def work(tx: Any, version: Version) -> rpc.CreateStrategyVersionResponse:
@@ -153,10 +153,8 @@ class Servicer(StrategyServiceServicer):
         wanted = page(request)
         before = int(wanted.after[0]) if wanted.after else None
         async with self._database.connection() as tx:
-            await self._registry.get(tx, project, request.strategy_id)
-            rows = await self._store.list_versions(
-                tx, project, request.strategy_id, before, wanted.size + 1
-            )
+            strategy = await self._registry.get(tx, project, request.strategy_id)
+            rows = await self._registry.versions(tx, strategy, before, wanted.size + 1)
         rows, token = wanted.cut(rows, key=lambda row: (str(row[0]),))
         return rpc.ListStrategyVersionsResponse(
             versions=[convert.version(v, whole=False) for _, v in rows], next_page_token=token
@@ -171,9 +169,12 @@ class Servicer(StrategyServiceServicer):
         return rpc.ValidateSourceResponse(version=message)
 
     async def ValidateConfig(self, request: rpc.ValidateConfigRequest, _: Any) -> Any:
-        """Check a config against a version's schema."""
+        """Check a config against a version's schema and, when asked, its class."""
         found = await self._version(request.project, request.strategy_id, request.version)
-        faults = schema.violations(found.classes.config_schema, convert.config(request.config))
+        config = convert.config(request.config)
+        faults = schema.violations(found.classes.config_schema, config)
+        if request.exact and not faults:
+            faults = await self._loader.check(found.kind, found.source, config)
         return rpc.ValidateConfigResponse(
             violations=[pb.ConfigViolation(path=p, description=d) for p, d in faults],
             version=found.version,
@@ -183,11 +184,11 @@ class Servicer(StrategyServiceServicer):
         project = caller().project(wanted_project)
         async with self._database.connection() as tx:
             strategy = await self._registry.get(tx, project, strategy_id)
-            return await self._registry.version(tx, project, strategy, version)
+            return await self._registry.version(tx, strategy, version)
 
     async def _load(self, project: str, strategy_id: str, kind: str, source: Source) -> Version:
         source.verify(self._importable)
-        classes = await self._loading.load(kind, source)
+        classes = await self._loader.load(kind, source)
         return Version(
             strategy_id=strategy_id,
             project=project,

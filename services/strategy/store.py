@@ -15,6 +15,9 @@ _VERSION = (
     "project, strategy_id, version, number, owner, kind, source, class_name, config_class_name,"
     " config_schema, create_time"
 )
+_NO_SOURCE = _VERSION.replace(
+    "source", """'{"files": [], "importable_path": "", "class_name": ""}' AS source""", 1
+)
 
 
 class StrategyStore:
@@ -135,9 +138,11 @@ class StrategyStore:
     async def list_versions(
         self, tx: Any, project: str, strategy_id: str, before: int | None, limit: int
     ) -> list[tuple[int, Version]]:
-        """Return versions with their running numbers, the newest first, below number ``before``."""
+        """Return versions without their code, with their running numbers, the newest first, below
+        number ``before``.
+        """
         rows = await tx.fetch(
-            f"SELECT {_VERSION} FROM strategy_versions WHERE project = $1 AND strategy_id = $2"
+            f"SELECT {_NO_SOURCE} FROM strategy_versions WHERE project = $1 AND strategy_id = $2"
             " AND ($3::int IS NULL OR number < $3) ORDER BY number DESC LIMIT $4",
             project,
             strategy_id,

@@ -5,16 +5,14 @@ process, and its text is kept for tracebacks.
 """
 
 import importlib
-import importlib.abc
-import importlib.machinery
 import inspect
-import linecache
 import sys
 import traceback
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CodeType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from nautilus_trader.common.actor import Actor
@@ -24,12 +22,16 @@ from nautilus_trader.execution.config import ExecAlgorithmConfig
 from nautilus_trader.trading.config import StrategyConfig
 from nautilus_trader.trading.strategy import Strategy
 
+from meshkit.nautilus.memory_modules import Finder, compiled, inner_path
+
 BASES: Mapping[str, tuple[type, type]] = {
     "STRATEGY": (Strategy, StrategyConfig),
     "ACTOR": (Actor, ActorConfig),
     "EXEC_ALGORITHM": (ExecAlgorithm, ExecAlgorithmConfig),
 }
 ENTRY_FILES = ("main.py", "__init__.py")
+_installed: dict[str, str] = {}
+"""Files of importable paths that were loaded, and the names under which errors show them."""
 
 
 class LoadError(Exception):
@@ -60,7 +62,8 @@ def load(
 ) -> Loaded:
     """Load a component of ``kind`` (``STRATEGY``, ``ACTOR``, ``EXEC_ALGORITHM``).
 
-    ``files`` are (path, text) pairs: one is a module, several are a package. Raises ``LoadError``.
+    ``files`` are (path, text) pairs: one is a module, several are a package. Raises ``LoadError``,
+    and ``MemoryError`` as it comes.
     """
     if importable_path:
         module, component = _import(importable_path, kind)
@@ -70,11 +73,19 @@ def load(
     return Loaded(component, _find_config(module, component, BASES[kind][1]))
 
 
-def user_frame(error: BaseException, prefix: str = "mesh_") -> tuple[str, int]:
+def check_syntax(version: str, files: Sequence[tuple[str, str]]) -> None:
+    """Compile every file, those too that nothing imports yet; raises ``LoadError``."""
+    for path, text in files:
+        with _load_errors(path):
+            compiled(_module_name(version), path, text)
+
+
+def user_frame(error: BaseException) -> tuple[str, int]:
     """Return file and line of the innermost frame in user code, ("", 0) when there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        if frame.filename.startswith(f"<{prefix}"):
-            return frame.filename[1:-1].partition("/")[2], frame.lineno or 0
+        file = inner_path(frame.filename) or _installed.get(frame.filename, "")
+        if file:
+            return file, frame.lineno or 0
     return "", 0
 
 
@@ -84,17 +95,21 @@ def _module_name(version: str) -> str:
 
 def _execute(name: str, files: Sequence[tuple[str, str]]) -> ModuleType:
     entry = _entry(files)
-    finder = _Finder(name, dict(files), entry)
-    sys.meta_path.insert(0, finder)
-    try:
+    sys.meta_path.insert(0, Finder(name, dict(files), entry))
+    with _load_errors(entry):
         return importlib.import_module(name)
+
+
+@contextmanager
+def _load_errors(entry: str) -> Iterator[None]:
+    """Turn what user code raises while it is imported into a ``LoadError``."""
+    try:
+        yield
+    except (LoadError, MemoryError):
+        raise
     except SyntaxError as error:
-        file = (error.filename or "").strip("<>").partition("/")[2] or entry
-        raise LoadError("syntax", f"{error.msg}", file, error.lineno or 0) from None
-    except LoadError:
-        raise
-    except MemoryError:
-        raise
+        file = inner_path(error.filename or "") or entry
+        raise LoadError("syntax", str(error.msg), file, error.lineno or 0) from None
     except BaseException as error:  # user code may raise anything, SystemExit included
         file, line = user_frame(error)
         text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
@@ -112,60 +127,12 @@ def _entry(files: Sequence[tuple[str, str]]) -> str:
     return entry
 
 
-class _Finder(importlib.abc.MetaPathFinder, importlib.abc.InspectLoader):
-    """Finds the modules of one package in memory; its root runs the entry file."""
-
-    def __init__(self, root: str, files: dict[str, str], entry: str) -> None:
-        self._root = root
-        self._files = files
-        self._entry = entry
-
-    def find_spec(self, name: str, *_: Any) -> importlib.machinery.ModuleSpec | None:
-        """Return the spec of a module of this package."""
-        if name != self._root and not name.startswith(self._root + "."):
-            return None
-        path, package = self._locate(name)
-        if path is None:
-            return None
-        return importlib.machinery.ModuleSpec(name, self, origin=path, is_package=package)
-
-    def _locate(self, name: str) -> tuple[str | None, bool]:
-        if name == self._root:
-            return self._entry, True
-        inner = name[len(self._root) + 1 :].replace(".", "/")
-        if f"{inner}.py" in self._files:
-            return f"{inner}.py", False
-        if f"{inner}/__init__.py" in self._files:
-            return f"{inner}/__init__.py", True
-        folder = any(path.startswith(f"{inner}/") for path in self._files)
-        return (f"{inner}/", True) if folder else (None, False)
-
-    def is_package(self, fullname: str) -> bool:
-        """Whether the module is a package."""
-        return self._locate(fullname)[1]
-
-    def get_source(self, fullname: str) -> str:
-        """Return the text of a module; a folder without a file of its own is empty."""
-        return self._files.get(self._locate(fullname)[0] or "", "")
-
-    def get_code(self, fullname: str) -> CodeType:
-        """Compile a module under a name that tracebacks can show."""
-        text = self.get_source(fullname)
-        shown = f"<{self._root}/{self._locate(fullname)[0]}>"
-        linecache.cache[shown] = (len(text), None, text.splitlines(keepends=True), shown)
-        return compile(text, shown, "exec", dont_inherit=True)
-
-    def exec_module(self, module: ModuleType) -> None:
-        """Run the module."""
-        exec(self.get_code(module.__name__), module.__dict__)
-
-
 def _import(importable_path: str, kind: str) -> tuple[ModuleType, type]:
     module_name, _, class_name = importable_path.partition(":")
-    try:
+    shown = module_name.replace(".", "/") + ".py"
+    with _load_errors(shown):
         module = importlib.import_module(module_name)
-    except ImportError as error:
-        raise LoadError("import", f"{module_name} cannot be imported: {error}") from None
+    _installed[str(module.__file__)] = shown
     component = getattr(module, class_name, None)
     base = BASES[kind][0]
     if not inspect.isclass(component) or not issubclass(component, base):
@@ -173,17 +140,22 @@ def _import(importable_path: str, kind: str) -> tuple[ModuleType, type]:
     return module, component
 
 
-def _find_component(module: ModuleType, kind: str, class_name: str) -> type:
-    base = BASES[kind][0]
-    others = tuple(b for k, (b, _) in BASES.items() if k != kind and b is not Actor)
-    found = {
+def _own_classes(module: ModuleType, base: type) -> dict[str, type]:
+    """Return the subclasses of ``base`` that the module or its package defines, by name."""
+    inside = (module.__name__, module.__name__ + ".")
+    return {
         name: value
         for name, value in vars(module).items()
         if inspect.isclass(value)
-        and value.__module__.startswith(module.__name__)
         and issubclass(value, base)
-        and not (base is Actor and issubclass(value, others))
+        and (value.__module__ == inside[0] or value.__module__.startswith(inside[1]))
     }
+
+
+def _find_component(module: ModuleType, kind: str, class_name: str) -> type:
+    base = BASES[kind][0]
+    others = (Strategy, ExecAlgorithm) if base is Actor else ()  # these are actors too
+    found = {n: c for n, c in _own_classes(module, base).items() if not issubclass(c, others)}
     if class_name:
         if class_name not in found:
             raise LoadError("class", f"there is no {base.__name__} named {class_name}")
@@ -197,27 +169,28 @@ def _find_component(module: ModuleType, kind: str, class_name: str) -> type:
 
 
 def _find_config(module: ModuleType, component: type, base: type) -> type:
+    """Return the annotated config class, the one named after the component, or the only one; the
+    base when there is none.
+    """
     annotated = _annotated_config(component)
     if annotated is not None and issubclass(annotated, base):
         return annotated
-    named = getattr(module, f"{component.__name__}Config", None)
-    if inspect.isclass(named) and issubclass(named, base):
+    own = _own_classes(module, base)
+    named = own.get(f"{component.__name__}Config")
+    if named is not None:
         return named
-    own = [
-        value
-        for value in vars(module).values()
-        if inspect.isclass(value)
-        and issubclass(value, base)
-        and value.__module__.startswith(module.__name__)
-    ]
-    return own[0] if len(own) == 1 else base
+    if len(own) > 1:
+        names = ", ".join(sorted(own))
+        advice = f"annotate one in {component.__name__}.__init__(self, config: ...)"
+        raise LoadError("config", f"several config classes fit ({names}): {advice}")
+    return next(iter(own.values()), base)
 
 
 def _annotated_config(component: type) -> type | None:
     init: Any = component.__init__  # type: ignore[misc]  # of this very class, not of an instance
     try:
         hint = typing.get_type_hints(init).get("config")
-    except (NameError, TypeError, AttributeError):
+    except Exception:  # hints are expressions of user code
         return None
     options = [h for h in typing.get_args(hint) if h is not type(None)] or [hint]
     return options[0] if inspect.isclass(options[0]) else None

@@ -1,12 +1,16 @@
-"""The child's side of loading: take the task, set the limits, load, answer. Runs user code."""
+"""The child's side of loading: step aside, import Nautilus, take the task, set the limits, answer.
 
+It writes two lines to its pipe: ``ready`` once Nautilus is imported, so that the time limit counts
+user code alone, and the answer.
+"""
+
+import importlib
 import json
 import os
 import resource
 import sys
-from typing import Any
 
-from meshkit.nautilus.loader import Loaded, LoadError, load, user_frame
+from meshkit import confine
 
 MB = 2**20
 
@@ -14,13 +18,20 @@ MB = 2**20
 def main() -> None:
     """Answer the one task on standard input through the pipe whose number is the argument."""
     pipe = int(sys.argv[1])
+    confine.enter()
+    # Imported here: threads that Nautilus may start would be lost when `enter` forks.
+    answer = importlib.import_module("services.strategy.engine.answer").answer
+    _write(pipe, b"ready\n")
     task = json.loads(sys.stdin.buffer.read())
     nonce = task.pop("nonce")
     _limit(task.pop("memory_mb"), task.pop("cpu_seconds"))
-    answer = json.dumps({"nonce": nonce, **_answer(task)}).encode() + b"\n"
-    while answer:
-        answer = answer[os.write(pipe, answer) :]
+    _write(pipe, json.dumps({"nonce": nonce, **answer(task)}).encode() + b"\n")
     os._exit(0)  # threads and exit handlers of user code have no say
+
+
+def _write(pipe: int, line: bytes) -> None:
+    while line:
+        line = line[os.write(pipe, line) :]
 
 
 def _limit(memory_mb: int, cpu_seconds: int) -> None:
@@ -34,39 +45,8 @@ def _limit(memory_mb: int, cpu_seconds: int) -> None:
         (resource.RLIMIT_CPU, used + cpu_seconds),
         (resource.RLIMIT_FSIZE, 16 * MB),
         (resource.RLIMIT_NOFILE, 64),
-        (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(limit, (value, value))
-
-
-def _answer(task: dict[str, Any]) -> dict[str, Any]:
-    try:
-        loaded = load(**task)
-        return _describe(loaded)
-    except MemoryError:
-        return {"error": "memory"}
-    except LoadError as error:
-        return {
-            "error": error.stage,
-            "message": error.message,
-            "file": error.file,
-            "line": error.line,
-        }
-
-
-def _describe(loaded: Loaded) -> dict[str, Any]:
-    try:
-        schema = loaded.config.json_schema()  # type: ignore[attr-defined]  # of NautilusConfig
-    except Exception as error:  # msgspec raises several kinds for a type without a schema
-        file, line = user_frame(error)
-        raise LoadError(
-            "config", f"{loaded.config.__name__} has no schema: {error}", file, line
-        ) from None
-    return {
-        "class_name": loaded.component.__name__,
-        "config_class_name": loaded.config.__name__,
-        "config_schema": schema,
-    }
 
 
 if __name__ == "__main__":

@@ -1,26 +1,23 @@
-"""The parent's side of loading: a child with limits, an answer by pipe, a typed error for each
-way to fail.
-
-The child gets an empty environment, an empty folder, no open files but its pipes, and a process
-group of its own that is killed whole. What user code prints is not read; the answer comes by a pipe
-and carries a nonce that was sent on standard input.
-"""
+"""The parent's side of loading: a child within limits, and a typed error for each way to fail."""
 
 import asyncio
 import json
-import os
 import secrets
 import signal
-import sys
-import tempfile
-from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
-from services.strategy.domain import Classes, Source
+from services.strategy.domain import Classes, Json, Source, Violations
+from services.strategy.engine.child_process import ChildProcess, started
+from services.strategy.engine.usage import usage
 from services.strategy.errors import LoadExited, LoadMemory, LoadTimeout, SourceInvalid
+from services.strategy.schema import fault
 
-ANSWER_BYTES = 4 * 2**20
-ROOT = Path(__file__).resolve().parents[3]
+MB = 2**20
+PROCESSES = 32
+WATCH_SECONDS = 0.1
+LONGEST_TEXT = 1_000
+"""Characters of what user code says that go into an error: a reply's trailers are bounded."""
+LONGEST_SCHEMA = 256 * 1024
 
 
 class Loading:
@@ -33,6 +30,25 @@ class Loading:
 
     async def load(self, kind: str, source: Source) -> Classes:
         """Return what the source holds; raises a typed error that says what is wrong where."""
+        found = await self._ask(kind, source, None)
+        classes = Classes(
+            str(found.get("class_name")),
+            str(found.get("config_class_name")),
+            found.get("config_schema") or {},
+        )
+        wrong = _too_large(classes.config_schema) or fault(classes.config_schema)
+        if wrong:
+            _refuse(source, "config", f"the config has no schema: {wrong}")
+        return classes
+
+    async def check(self, kind: str, source: Source, config: Json) -> Violations:
+        """Return what is wrong with a config when the component is made with it; raises as
+        ``load`` does.
+        """
+        found = await self._ask(kind, source, config)
+        return [(str(path), _short(str(what))) for path, what in found.get("violations", ())]
+
+    async def _ask(self, kind: str, source: Source, config: Json | None) -> dict[str, Any]:
         nonce = secrets.token_hex(16)
         task = {
             "nonce": nonce,
@@ -41,97 +57,111 @@ class Loading:
             "files": source.files,
             "importable_path": source.importable_path,
             "class_name": source.class_name,
+            "config": config,
             "memory_mb": self._memory_mb,
-            "cpu_seconds": int(self._seconds) + 5,
+            "cpu_seconds": int(self._seconds) + 1,
         }
-        async with self._slots:
-            answer, exit_code = await self._run(json.dumps(task).encode())
-        found = _parse(answer, nonce)
-        if found is None:
-            raise LoadExited(
-                f"The code ended its process (exit code {exit_code}) while it was loaded. "
-                "Do not exit at import.",
-                metadata={"exit_code": str(exit_code)},
-            )
-        return self._classes(found)
+        async with self._slots, started() as child:
+            line, exit_code = await self._within_limits(child, json.dumps(task).encode())
+        answer = _parse(line, nonce)
+        if answer is None:
+            self._tell_exit(exit_code)
+        if "error" in answer:
+            self._tell_error(source, answer)
+        return answer
 
-    async def _run(self, task: bytes) -> tuple[bytes, int]:
-        read_end, write_end = os.pipe()
-        with tempfile.TemporaryDirectory(prefix="mesh-load-") as folder:
-            try:
-                child = await asyncio.create_subprocess_exec(
-                    sys.executable,
-                    "-m",
-                    "services.strategy.engine.child",
-                    str(write_end),
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.DEVNULL,
-                    stderr=asyncio.subprocess.DEVNULL,
-                    pass_fds=(write_end,),
-                    env={
-                        "PATH": os.defpath,
-                        "PYTHONPATH": f"{ROOT}:{ROOT / 'libs'}",
-                        "HOME": folder,
-                    },
-                    cwd=folder,
-                    start_new_session=True,
-                )
-            finally:
-                os.close(write_end)
-            try:
-                async with asyncio.timeout(self._seconds):
-                    return await _talk(child, task, read_end)
-            except TimeoutError:
-                raise LoadTimeout(
-                    f"The code was not loaded within {self._seconds:g} s. Do no work at import.",
-                    metadata={"seconds": f"{self._seconds:g}"},
-                ) from None
-            finally:
-                _kill_group(child.pid)
-                await child.wait()
-
-    def _classes(self, found: dict[str, Any]) -> Classes:
-        match found:
-            case {"error": "memory"}:
-                raise LoadMemory(
-                    f"Loading the code took more than {self._memory_mb} MB. "
-                    "Allocate in on_start, not at import.",
-                    metadata={"limit_mb": str(self._memory_mb)},
-                )
-            case {"error": "exit", "message": message}:
-                raise LoadExited(
-                    f"The code ended its process while it was loaded ({message}). "
-                    "Do not exit at import.",
-                    metadata={"file": found["file"], "line": str(found["line"])},
-                )
-            case {"error": stage, "message": message}:
-                where = f"{found['file']}, line {found['line']}: " if found["line"] else ""
-                raise SourceInvalid(
-                    where + message,
-                    metadata={"stage": stage, "file": found["file"], "line": str(found["line"])},
-                )
-        return Classes(found["class_name"], found["config_class_name"], found["config_schema"])
-
-
-async def _talk(child: asyncio.subprocess.Process, task: bytes, read_end: int) -> tuple[bytes, int]:
-    assert child.stdin is not None  # asked for above
-    loop = asyncio.get_running_loop()
-    reader = asyncio.StreamReader(limit=ANSWER_BYTES)
-    transport, _ = await loop.connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(read_end, "rb", 0)
-    )
-    try:
-        child.stdin.write(task)
-        child.stdin.close()
+    async def _within_limits(self, child: ChildProcess, task: bytes) -> tuple[bytes, int]:
+        talk = asyncio.ensure_future(child.answer(task))
+        watch = asyncio.ensure_future(self._watch(child.pid))
         try:
-            answer = await reader.readuntil(b"\n")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            answer = b""
-        # After its answer the child has nothing to say: threads of user code must not hold it.
-        exit_code = 0 if answer else await child.wait()
-        return answer, exit_code
-    finally:
-        transport.close()
+            done, _ = await asyncio.wait(
+                {talk, watch}, timeout=self._seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not done:
+                self._tell_timeout()
+            return talk.result() if talk in done else watch.result()
+        finally:
+            talk.cancel()
+            watch.cancel()
+
+    async def _watch(self, pid: int) -> Never:
+        """Raise when all processes together take too much: rlimits count each for itself, and
+        shared memory not at all.
+        """
+        before = usage(pid).resident
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now = usage(pid)
+            if now.resident - before > 1.25 * self._memory_mb * MB:  # the rlimit comes first
+                self._tell_memory({})
+            if now.processes > PROCESSES:
+                raise SourceInvalid(
+                    "The code starts processes when it is imported. Start none.",
+                    metadata={"stage": "import"},
+                )
+
+    def _tell_timeout(self) -> Never:
+        raise LoadTimeout(
+            f"The code was not loaded within {self._seconds:g} s. Do no work at import.",
+            metadata={"seconds": f"{self._seconds:g}"},
+        )
+
+    def _tell_memory(self, where: dict[str, str]) -> Never:
+        raise LoadMemory(
+            f"Loading the code took more than {self._memory_mb} MB. "
+            "Allocate in on_start, not at import.",
+            metadata={"limit_mb": str(self._memory_mb), **where},
+        )
+
+    def _tell_exit(self, exit_code: int) -> Never:
+        if exit_code == 128 + signal.SIGXCPU:
+            self._tell_timeout()
+        raise LoadExited(
+            f"The code ended its process (exit code {exit_code}) while it was loaded. "
+            "Do not exit at import.",
+            metadata={"exit_code": str(exit_code)},
+        )
+
+    def _tell_error(self, source: Source, answer: dict[str, Any]) -> Never:
+        stage, text = str(answer["error"]), _short(str(answer.get("message", "")))
+        file, line = str(answer.get("file", "")), int(answer.get("line", 0))
+        if stage == "memory":
+            self._tell_memory(_where(source, file, line))
+        if stage == "exit":
+            raise LoadExited(
+                f"The code ended its process while it was loaded ({text}). Do not exit at import.",
+                metadata=_where(source, file, line),
+            )
+        _refuse(source, stage, text, file, line)
+
+
+def _refuse(source: Source, stage: str, text: str, file: str = "", line: int = 0) -> Never:
+    prefix = f"{file}, line {line}: " if line else ""
+    metadata = {"stage": stage, **_where(source, file, line)}
+    raise SourceInvalid(prefix + text, metadata=metadata)
+
+
+def _where(source: Source, file: str, line: int) -> dict[str, str]:
+    """Return file, line and the text of the line, as far as they are known."""
+    if not file:
+        return {}
+    lines = dict(source.files).get(file, "").splitlines()
+    found = {"file": file, "line": str(line)}
+    if 0 < line <= len(lines):
+        found["snippet"] = lines[line - 1].strip()[:200]
+    return found
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT] + "…"
+
+
+def _too_large(schema: object) -> str:
+    try:
+        size = len(json.dumps(schema, allow_nan=False))
+    except ValueError:
+        return "it holds numbers that JSON does not have"
+    return "it is too large" if size > LONGEST_SCHEMA else ""
 
 
 def _parse(answer: bytes, nonce: str) -> dict[str, Any] | None:
@@ -140,10 +170,3 @@ def _parse(answer: bytes, nonce: str) -> dict[str, Any] | None:
     except ValueError:
         return None
     return found if isinstance(found, dict) and found.get("nonce") == nonce else None
-
-
-def _kill_group(pid: int) -> None:
-    try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

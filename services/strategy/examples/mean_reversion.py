@@ -70,8 +70,8 @@ class MeanReversion(Strategy):
 
     def _reverted(self, close: float) -> bool:
         if self.portfolio.is_net_long(self.config.instrument_id):
-            return close >= self.bands.middle
-        return close <= self.bands.middle
+            return bool(close >= self.bands.middle)
+        return bool(close <= self.bands.middle)
 
     def _enter(self, side: OrderSide) -> None:
         quantity = self.instrument.make_qty(self.config.trade_size)

@@ -53,11 +53,9 @@ async def served(database_url: str, tmp_path: Path) -> AsyncIterator[Served]:
         server = await stack.enter_async_context(
             MeshServer(name="strategy", listen=f"unix:{tmp_path}/s.sock", keys=signer, grace=1.0)
         )
-        store = StrategyStore()
         servicer = Servicer(
             database,
-            Registry(store, events.tell),
-            store,
+            Registry(StrategyStore(), events.tell),
             Loading(seconds=4.0, memory_mb=256, at_once=2),
             ("services.strategy.examples",),
         )

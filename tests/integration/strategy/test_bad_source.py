@@ -39,7 +39,7 @@ class A(Strategy): pass
         ("import time; time.sleep(60)", "STRATEGY_LOAD_TIMEOUT", {"seconds": "4"}),
         ("import sys; sys.exit(3)", "STRATEGY_LOAD_EXITED", {"line": "1"}),
         ("import os; os._exit(4)", "STRATEGY_LOAD_EXITED", {"exit_code": "4"}),
-        ("import os; os.kill(os.getpid(), 11)", "STRATEGY_LOAD_EXITED", {"exit_code": "-11"}),
+        ("import os; os.kill(os.getpid(), 11)", "STRATEGY_LOAD_EXITED", {"exit_code": "139"}),
         ("x = bytearray(2**31)", "STRATEGY_LOAD_MEMORY", {"limit_mb": "256"}),
         (
             "x = []\nwhile True: x.append(bytearray(2**20))",

@@ -100,7 +100,7 @@ async def test_st04_configs_are_checked_by_path(stub: StrategyServiceStub) -> No
     request.config.update({"instrument_id": "X.Y", "trade_size": "1", "fast_ema_period": 0})
     request.config.update({"bogus": 1})
     faults = (await stub.ValidateConfig(request)).violations
-    assert {f.path for f in faults} == {"$", "$.bar_type", "$.fast_ema_period"}
+    assert {f.path for f in faults} == {"$.bogus", "$.bar_type", "$.fast_ema_period"}
     good = rpc.ValidateConfigRequest(strategy_id="ema", version="latest")
     good.config.update({"instrument_id": "X.Y", "trade_size": "1", "fast_ema_period": 5})
     good.config.update({"bar_type": "X.Y-1-MINUTE-BID-EXTERNAL"})
