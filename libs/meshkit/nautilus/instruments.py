@@ -21,9 +21,7 @@ ZERO = "0"
 def class_names() -> dict[str, str]:
     """Return the Nautilus class of each instrument type of the contract, by bare names."""
     known = {_words(name): name for name in classes.__all__ if name != "Instrument"}
-    return {
-        name: known[name] for name in _types() if name in known and name != "INSTRUMENT"
-    }
+    return {name: known[name] for name in _types() if name in known and name != "INSTRUMENT"}
 
 
 def _types() -> list[str]:
