@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -50,14 +50,17 @@ class ChildProcess:
 async def started() -> AsyncIterator[ChildProcess]:
     """Give a ready child; kill it with all its descendants at the end."""
     read_end, write_end = os.pipe()
-    with (
-        tempfile.TemporaryDirectory(prefix="mesh-load-") as home,
-        closing(os.fdopen(read_end, "rb", 0)) as ours,
-    ):
+    with tempfile.TemporaryDirectory(prefix="mesh-load-") as home:
         with os.fdopen(write_end, "wb", 0):
             process = await _start(write_end, home)
         try:
-            yield await _ready(process, ours)
+            # The transport owns the pipe from here and alone closes it: closed a second time, its
+            # number may be another child's pipe by then.
+            reader, transport = await _reader(os.fdopen(read_end, "rb", 0))
+            try:
+                yield await _ready(process, reader)
+            finally:
+                transport.close()
         finally:
             await _kill(process)
 
@@ -78,11 +81,15 @@ async def _start(write_end: int, home: str) -> asyncio.subprocess.Process:
     )
 
 
-async def _ready(process: asyncio.subprocess.Process, ours: BinaryIO) -> ChildProcess:
+async def _reader(pipe: BinaryIO) -> tuple[asyncio.StreamReader, asyncio.ReadTransport]:
     reader = asyncio.StreamReader(limit=ANSWER_BYTES)
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), ours
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), pipe
     )
+    return reader, transport
+
+
+async def _ready(process: asyncio.subprocess.Process, reader: asyncio.StreamReader) -> ChildProcess:
     with suppress(TimeoutError):
         async with asyncio.timeout(START_SECONDS):
             if await _line(reader) == b"ready\n":
