@@ -85,8 +85,8 @@ async def _mesh(state: State, *, once: bool) -> int:
         stores = await stack.enter_async_context(open_stores(config, secrets, _say))
         for line in stores.said:
             _say(line)
-        specs = [*services(config, stores, at), gateway(config, at)]
-        await stack.enter_async_context(supervised(specs, at.run, config.logs, _say))
+        for specs in (services(config, stores, at), [gateway(config, at)]):
+            await stack.enter_async_context(supervised(specs, at.run, config.logs, _say))
         failed = await first_steps(config, secrets, at.first_key, once=once, say=_say)
         if once:
             return failed
