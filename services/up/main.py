@@ -88,9 +88,10 @@ async def _mesh(state: State, *, once: bool) -> int:
         for specs in (services(config, stores, at), [gateway(config, at)]):
             await stack.enter_async_context(supervised(specs, at.run, config.logs, _say))
         failed = await first_steps(config, secrets, at.first_key, once=once, say=_say)
+        ending = "(ends now, as asked)" if once else "(Ctrl-C stops it)"
+        _say(f"mesh ready on http://{config.gateway}  {ending}")
         if once:
             return failed
-        _say(f"mesh ready on http://{config.gateway}  (Ctrl-C stops it)")
         state.serving = True
         await state.stopping.wait()
     return 0
