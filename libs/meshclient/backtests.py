@@ -12,8 +12,8 @@ from mesh.backtest.v1 import backtest_service_pb2 as rpc
 from mesh.backtest.v1.backtest_service_pb2_grpc import BacktestServiceStub
 from mesh.common.v1 import types_pb2
 from meshclient.arrow import read_table
-from meshclient.errors import JobFailed, MeshClientError
-from meshclient.group import Group, new_request_id
+from meshclient.errors import JobFailed
+from meshclient.group import Group, new_request_id, only
 from meshclient.tables import write_table
 
 FINAL = (pb.BACKTEST_STATE_SUCCEEDED, pb.BACKTEST_STATE_FAILED, pb.BACKTEST_STATE_CANCELLED)
@@ -128,17 +128,10 @@ class Backtests(Group):
         """
         if len(text) == 36:
             return text
-        wanted = "" if text == "last" else text.lower()
-        runs = await self.list(limit=500 if wanted else 1)
-        found = [run.backtest_id for run in runs if run.backtest_id.startswith(wanted)]
-        if len(found) == 1:
-            return found[0]
-        raise MeshClientError(
-            f"{len(found) or 'No'} runs begin with '{text}'.",
-            code="INVALID_ARGUMENT" if found else "NOT_FOUND",
-            reason="BACKTEST_NOT_FOUND",
-            metadata={"backtest_id": text},
-        )
+        last = text == "last"
+        runs = await self.list(limit=1 if last else 500)
+        found = [run.backtest_id for run in runs]
+        return only(found, "" if last else text, "runs", "BACKTEST_NOT_FOUND")
 
     async def cancel(self, backtest_id: str) -> pb.Backtest:
         """Ask a run to stop and return it; a run under way stops within a second."""
@@ -188,4 +181,6 @@ def _with_progress(run: pb.Backtest, progress: pb.Progress) -> pb.Backtest:
     copy = pb.Backtest()
     copy.CopyFrom(run)
     copy.progress.CopyFrom(progress)
+    if copy.state == pb.BACKTEST_STATE_PENDING:
+        copy.state = pb.BACKTEST_STATE_RUNNING  # only a run under way has progress
     return copy

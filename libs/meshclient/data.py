@@ -15,7 +15,7 @@ from mesh.marketdata.v1 import marketdata_pb2
 from mesh.marketdata.v1.history_service_pb2_grpc import HistoryServiceStub
 from meshclient.arrow import read_batches, read_table
 from meshclient.errors import JobFailed, MeshClientError
-from meshclient.group import Group, new_request_id
+from meshclient.group import Group, new_request_id, only
 from meshclient.upload import Upload
 from meshkit.errors import FieldViolation
 
@@ -102,6 +102,13 @@ class Data(Group):
         request = rpc.GetImportJobRequest(import_id=import_id)
         found: marketdata_pb2.ImportJob = (await self._call("GetImportJob", request)).job
         return found
+
+    async def find(self, text: str) -> str:
+        """Return the id of the import job that is meant: an id, or its first digits."""
+        if len(text) == 36:
+            return text
+        jobs = await self.jobs(limit=500)
+        return only([job.import_id for job in jobs], text, "imports", "IMPORT_NOT_FOUND")
 
     async def jobs(self, *, limit: int | None = None) -> Sequence[marketdata_pb2.ImportJob]:
         """Return the project's import jobs, the newest first."""

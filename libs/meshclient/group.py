@@ -1,12 +1,13 @@
 """What the groups of calls share: the connection, the project, paging."""
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import grpc.aio
 
 from meshclient.connection import Connection
+from meshclient.errors import MeshClientError
 
 
 class Group:
@@ -38,6 +39,18 @@ class Group:
             if not reply.next_page_token:
                 return
             request.page_token = reply.next_page_token
+
+
+def only(ids: Sequence[str], prefix: str, what: str, reason: str) -> str:
+    """Return the one id that begins so; raises ``reason`` when none or several do."""
+    found = [each for each in ids if each.startswith(prefix.lower())]
+    if len(found) == 1:
+        return found[0]
+    raise MeshClientError(
+        f"{len(found) or 'No'} {what} begin with '{prefix}'.",
+        code="INVALID_ARGUMENT" if found else "NOT_FOUND",
+        reason=reason,
+    )
 
 
 def new_request_id() -> str:

@@ -27,7 +27,9 @@ async def run(
     file: Annotated[
         str, typer.Argument(help="Spec: a .yaml, .json or .toml file.", show_default=False)
     ] = "",
-    example: Annotated[bool, typer.Option("--example", help="Run the example that ships.")] = False,
+    example: Annotated[
+        bool, typer.Option("--example", help="Run a spec that ships; FILE may be its name.")
+    ] = False,
     strategy: Annotated[str, typer.Option(help="Strategy id, or id@version.")] = "",
     bars: Annotated[list[str] | None, typer.Option(help="Bar type; both sides are used.")] = None,
     quotes: Annotated[list[str] | None, typer.Option(help="Instrument id.")] = None,

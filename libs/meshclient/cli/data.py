@@ -40,18 +40,18 @@ async def coverage(shell: Shell, instrument: str = "", kind: Kind = "") -> None:
     rows = [
         (
             each.bar_type or f"{each.instrument_id} {names.get(each.kind, each.kind)}",
-            moment(each.first_time)[:16],
-            moment(each.last_time)[:16],
+            moment(each.first_time)[:10],
+            moment(each.last_time)[:10],
             each.rows,
-            each.gap_count or "",
-            size(each.bytes),
+            each.gap_count,
         )
         for each in found
     ]
     shell.out.table(
-        ["data", "from", "to", "rows", "gaps", "size"],
+        ["data", "from", "to", "rows", "gaps"],
         rows,
-        right=["rows", "gaps", "size"],
+        right=["rows", "gaps"],
+        whole=["from", "to"],
         empty="Nothing is stored. `meshctl data import FILE WHAT` adds data.",
     )
 

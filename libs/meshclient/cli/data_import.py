@@ -109,7 +109,7 @@ async def jobs(
 ) -> None:
     """List import jobs, the newest first, or show one with its faults."""
     if import_id:
-        _show_job(shell, await shell.mesh.data.job(import_id))
+        _show_job(shell, await shell.mesh.data.job(await shell.mesh.data.find(import_id)))
         return
     found = await shell.mesh.data.jobs(limit=limit)
     if shell.out.as_json:
@@ -117,7 +117,7 @@ async def jobs(
         return
     rows = [
         (
-            each.import_id,
+            each.import_id[:8],
             each.spec.bar_type or each.spec.instrument_id,
             job_state_name(each.state),
             each.rows_written,
@@ -126,4 +126,6 @@ async def jobs(
         for each in found
     ]
     columns = ["import", "data", "state", "rows", "reason"]
-    shell.out.table(columns, rows, right=["rows"], whole=["state"], empty="No imports yet.")
+    shell.out.table(
+        columns, rows, right=["rows"], whole=["import", "state"], empty="No imports yet."
+    )

@@ -67,9 +67,12 @@ class Output:
 
     def rows(self, table: pa.Table) -> None:
         """Print the rows of an Arrow table."""
-        numeric = [f.name for f in table.schema if pa.types.is_primitive(f.type)]
-        rows = [[_cell(value) for value in row.values()] for row in _rows(table)]
-        self.table(table.column_names, rows, right=numeric, empty="No rows.")
+        names = list(table.column_names)
+        if {"ts_event", "ts_init"} <= set(names) and table["ts_event"].equals(table["ts_init"]):
+            names.remove("ts_init")  # twice the same takes a third of the screen
+        numeric = [name for name in names if pa.types.is_primitive(table.schema.field(name).type)]
+        rows = [[_cell(row[name]) for name in names] for row in _rows(table)]
+        self.table(names, rows, right=numeric, empty="No rows.")
 
     def fields(self, pairs: Iterable[tuple[str, object]]) -> None:
         """Print names and values beside each other; empty values are left out."""
@@ -92,7 +95,7 @@ def text(value: object) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return "–" if math.isnan(value) else f"{value:,.4f}"
+            return _figure(value)
         case int():
             return f"{value:,}"
     return str(value).replace("[", "\\[")
@@ -102,14 +105,26 @@ def _rows(table: pa.Table) -> list[dict[str, Any]]:
     """Return the rows of a table, times as text: nanoseconds fit no datetime."""
     for index, field in enumerate(table.schema):
         if pa.types.is_timestamp(field.type):
-            told = table[index].cast(pa.string())
-            table = table.set_column(index, field.name, told)
+            told = [_short(each) for each in table[index].cast(pa.string()).to_pylist()]
+            table = table.set_column(index, field.name, pa.array(told, pa.string()))
     return list(table.to_pylist())
+
+
+def _short(time: str | None) -> str | None:
+    """Return a time as ISO 8601, without a fraction that is none."""
+    return time and time.replace(".000000000", "").replace(" ", "T")
 
 
 def _cell(value: object) -> object:
     """Return a cell of an Arrow table; decimals without trailing zeros."""
     return f"{value.normalize():f}" if isinstance(value, Decimal) else value
+
+
+def _figure(value: float) -> str:
+    """Return four decimals; of small figures as many as say something."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:,.4f}" if value == 0 or abs(value) >= 0.01 else f"{value:.3g}"
 
 
 def moment(stamp: Timestamp) -> str:

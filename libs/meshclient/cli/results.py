@@ -66,7 +66,7 @@ def show_equity(out: Output, result: pb.Result) -> None:
         if len(curve.points) > 1:
             times = [point.time.seconds + point.time.nanos / 1e9 for point in curve.points]
             lowest = min(point.drawdown for point in curve.points)
-            out.say(f"equity {curve.currency} · deepest drawdown {lowest:.2%}")
+            out.say(f"equity {curve.currency} · deepest drawdown {100 * lowest:.3g} %")
             width = min(out.console.width, 120) - 1
             out.say(plot(times, [point.equity for point in curve.points], width=width) + "\n")
 

@@ -32,11 +32,10 @@ class SpecOptions:
 
 async def spec_from(shell: Shell, options: SpecOptions) -> spec.RunSpec:
     """Return what to run; exactly one of file, ``--example`` and ``--strategy`` says it."""
-    given = [bool(options.file), options.example, bool(options.strategy)]
-    if sum(given) != 1:
+    if (bool(options.file) or options.example) == bool(options.strategy):
         raise SpecError("Give one of: a spec file, --example, or --strategy with data.")
     if options.example:
-        return samples.load()
+        return samples.load(options.file or samples.DEFAULT)
     if options.file:
         return spec.load(options.file)
     quick = Quick(

@@ -8,7 +8,7 @@ import pytest
 
 from mesh.common.v1 import enums_pb2
 from mesh.marketdata.v1.marketdata_pb2 import DATA_KIND_BAR, DATA_KIND_QUOTE_TICK
-from meshclient import spec
+from meshclient import samples, spec
 from meshclient.errors import MeshClientError, SpecError
 
 BARS = "USD/JPY.SIM-1-MINUTE-BID-EXTERNAL"
@@ -97,6 +97,18 @@ def test_mc_04_the_three_formats_say_the_same(tmp_path: Path) -> None:
     assert spec.load(tmp_path / "a.toml") == spec.load(tmp_path / "a.yaml")
     (tmp_path / "a.json").write_text(json.dumps(_document()))
     assert spec.load(tmp_path / "a.json").name == "first"
+
+
+@pytest.mark.parametrize("name", samples.names())
+def test_mc_04_what_ships_is_a_spec(name: str) -> None:
+    """MC-04: every spec that ships parses."""
+    assert samples.load(name).name
+
+
+def test_mc_04_an_example_that_is_not_there() -> None:
+    """MC-04: an unknown example names those that ship."""
+    with pytest.raises(SpecError, match="ema-cross"):
+        samples.load("nope")
 
 
 def _fault(path: list[Any], value: object) -> dict[str, Any]:
