@@ -44,7 +44,6 @@ class Call:
     method: str
     context: Context
     metadata: dict[str, str | bytes]
-    streams: bool = False
     code: str = "OK"
     started: float = field(default_factory=time.perf_counter)
 
@@ -102,13 +101,15 @@ class Pipeline(grpc.aio.ServerInterceptor):
     def _unary(self, method: str, behaviour: Any) -> Any:
         async def handle(request: Any, context: Context) -> Any:
             async with self._around(method, context):
-                return await behaviour(_checked(request), context)
+                response = await behaviour(_checked(request), context)
+                await _begin(context)
+                return response
 
         return handle
 
     def _stream(self, method: str, behaviour: Any) -> Any:
         async def handle(request: Any, context: Context) -> AsyncIterator[Any]:
-            async with self._around(method, context, streams=True):
+            async with self._around(method, context):
                 begun = False
                 async for response in behaviour(_checked(request), context):
                     if not begun:
@@ -119,10 +120,8 @@ class Pipeline(grpc.aio.ServerInterceptor):
         return handle
 
     @asynccontextmanager
-    async def _around(
-        self, method: str, context: Context, *, streams: bool = False
-    ) -> AsyncIterator[None]:
-        call = Call(method, context, dict(context.invocation_metadata() or ()), streams)
+    async def _around(self, method: str, context: Context) -> AsyncIterator[None]:
+        call = Call(method, context, dict(context.invocation_metadata() or ()))
         async with _observe(call), _map_errors(call):
             rule = rules.rule_of(method)
             if rule is None:
@@ -162,8 +161,6 @@ async def _observe(call: Call) -> AsyncIterator[None]:
     call_context.set_ids(request_id, trace)
     metrics.OPEN.labels(call.method).inc()
     try:
-        if not call.streams:
-            await _begin(call.context)
         yield
     except asyncio.CancelledError:
         call.code = "CANCELLED"
@@ -183,8 +180,8 @@ async def _observe(call: Call) -> AsyncIterator[None]:
 
 
 async def _begin(context: Context) -> None:
-    """Send the first headers; of a stream not before its first message, so that over REST a
-    refusal has the status of an error.
+    """Send the first headers, not before there is a message: a refusal that comes without them
+    has the status of an error over REST, and can be tried again by the gateway.
     """
     await context.send_initial_metadata((("x-request-id", call_context.request_id()),))
 

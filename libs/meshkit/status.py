@@ -38,7 +38,7 @@ def to_mesh_error(error: Exception, request_id: str) -> MeshError:
             return StoreUnavailable(
                 "Redis is out of reach. Try again.", metadata={"store": "redis"}, retry_after=1.0
             )
-        case OSError() | asyncpg.PostgresConnectionError() | asyncpg.InterfaceError():
+        case ConnectionError() | asyncpg.PostgresConnectionError():
             return StoreUnavailable(
                 "A store is out of reach. Try again.",
                 metadata={"store": "postgresql"},
@@ -82,7 +82,7 @@ def to_status(error: MeshError) -> status_pb2.Status:
 
 
 async def abort(context: grpc.aio.ServicerContext[Any, Any], status: status_pb2.Status) -> None:
-    """End the call with a status and its details; a stream that never began tells its id here."""
+    """End the call with a status and its details; no headers went before, so its id is here."""
     code = next(c for c in grpc.StatusCode if c.value[0] == status.code)
     trailers = ((DETAILS, status.SerializeToString()), ("x-request-id", request_id()))
     await context.abort(code, status.message, trailers)
@@ -92,11 +92,13 @@ def relayed(error: grpc.aio.AioRpcError, service: str) -> status_pb2.Status:
     """Return the status to answer with when a look-up in another service failed.
 
     An error of that service is ours too and is passed on as it is; a failed connection is
-    ``SERVICE_UNAVAILABLE``.
+    ``SERVICE_UNAVAILABLE``, and one that outlived our own deadline is that.
     """
     for key, value in error.trailing_metadata() or ():
         if key == DETAILS and isinstance(value, bytes):
             return status_pb2.Status.FromString(value)
+    if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return to_status(to_mesh_error(TimeoutError(), request_id()))
     return to_status(
         ServiceUnavailable(
             f"The {service} service does not answer. Try again.",
