@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from meshkit.config import ConfigError
 from meshkit.database import Database
 from services.gateway.domain import ALL_SCOPES, ApiKey, Secret
 from services.gateway.store import KeyStore
@@ -35,12 +36,17 @@ def into_file(path: Path) -> Callable[[str], None]:
     """Return a ``hand_over`` that writes the key to a file that only its owner can read."""
 
     def write(key: str) -> None:
-        path.unlink(missing_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(key + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            path.unlink(missing_ok=True)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(key + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise ConfigError(
+                [f"the first API key cannot be written to {path}: {error.strerror}"]
+            ) from None
 
     return write
 

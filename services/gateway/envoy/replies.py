@@ -90,7 +90,7 @@ def local_replies() -> Json:
             *_fixed(f"{details}.startsWith('jwt_authn_access_denied')", INVALID, status=401),
             *_by_route(f"{details}.startsWith('rbac_access_denied')", "denied"),
             *_fixed(f"{details} == 'local_rate_limited'", LIMITED),
-            *_fixed(f"{details} == 'direct_response'", UNKNOWN),
+            *_fixed(f"{details} == 'cluster_not_found'", UNKNOWN),
             *_fixed(f"{details}.contains('{failed}') && response.code == 404", UNKNOWN),
             _as_given(f"{details}.contains('{failed}')"),
             *_fixed("response.code == 504 || response.code == 408", TOO_LATE),

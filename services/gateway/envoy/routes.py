@@ -24,6 +24,7 @@ def route_config(gateway: Gateway) -> Json:
     """Return the routes of the listener."""
     return {
         "name": "mesh",
+        "validate_clusters": False,  # there is one that does not exist: see _unknown
         "virtual_hosts": [
             {
                 "name": "mesh",
@@ -63,10 +64,15 @@ def _route(method: Method) -> Json:
 
 
 def _unknown() -> Json:
-    """Return the last route: everything else is refused as unknown, whoever asks."""
+    """Return the last route: everything else is refused as unknown, whoever asks.
+
+    It leads to a cluster that does not exist, and is no direct response, because only on routes
+    that lead somewhere does Envoy answer a preflight (of REST: the paths are turned into methods
+    later).
+    """
     return {
         "match": {"prefix": "/"},
-        "direct_response": {"status": 404},
+        "route": {"cluster": "unknown", "cluster_not_found_response_code": "NOT_FOUND"},
         "typed_per_filter_config": {
             JWT: typed(_JWT, disabled=True),
             "envoy.filters.http.rbac": _allow("unknown", {"any": True}),

@@ -19,7 +19,7 @@ from mesh.gateway.v1.auth_service_pb2_grpc import AuthServiceStub
 from mesh.strategy.v1.strategy_service_pb2_grpc import add_StrategyServiceServicer_to_server
 from meshkit.server import MeshServer
 from services.gateway.config import Config
-from services.gateway.envoy import Gateway, Limits, command, write
+from services.gateway.envoy import Gateway, Limits, Tls, command, write
 from services.gateway.main import JWKS_PATH, open_server
 
 STRATEGY = "mesh.strategy.v1.StrategyService"
@@ -90,10 +90,12 @@ def free_address() -> str:
 
 @pytest.fixture
 def open_gate(database_url: str, tmp_path: Path) -> Open:
-    """Give ``open_gate(token_seconds=, limits=)``, an async context manager of a ``Gate``."""
+    """Give ``open_gate(token_seconds=, limits=, tls=)``, an async context manager of a ``Gate``."""
 
     @asynccontextmanager
-    async def opened(token_seconds: int = 300, limits: Limits | None = None) -> AsyncIterator[Gate]:
+    async def opened(
+        token_seconds: int = 300, limits: Limits | None = None, tls: Tls | None = None
+    ) -> AsyncIterator[Gate]:
         async with AsyncExitStack() as stack:
             config = Config(
                 listen=f"unix:{tmp_path}/auth.sock",
@@ -106,7 +108,8 @@ def open_gate(database_url: str, tmp_path: Path) -> Open:
             )
             auth = await open_server(config, stack)
             keys = f"http://{auth.http_address}{JWKS_PATH}"
-            strategies, backtests = Strategies(), Backtests()
+            strategies = Strategies()  # type: ignore[abstract] serves what it is asked for here
+            backtests = Backtests()  # type: ignore[abstract] the same
             strategy = await _serve(stack, tmp_path, "strategy", keys)
             add_StrategyServiceServicer_to_server(strategies, strategy.grpc)
             await strategy.start(STRATEGY)
@@ -127,6 +130,7 @@ def open_gate(database_url: str, tmp_path: Path) -> Open:
                 access_log=f"{tmp_path}/access.log",
                 cors_origins=(ORIGIN,),
                 limits=config.limits,
+                tls=tls,
             )
             await stack.enter_async_context(_envoy(gateway, tmp_path))
             gate = Gate(
