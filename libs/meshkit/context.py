@@ -62,8 +62,7 @@ def traceparent() -> str:
 
 
 def set_ids(request: str, trace: str) -> None:
-    """Set the ids of the current call (the observe interceptor; consumers that carry on a trace).
-    """
+    """Set the ids of the current call (the observe interceptor; who carries on a trace)."""
     _request_id.set(request)
     _traceparent.set(trace)
 

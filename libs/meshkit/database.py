@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 
 from meshkit.config import ConfigError
-from meshkit.errors import MeshError, SerializationClash, StoreUnavailable
+from meshkit.errors import InvalidField, MeshError, SerializationClash, StoreUnavailable
 
 log = logging.getLogger("meshkit.database")
 
@@ -25,7 +25,7 @@ _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _CLASHES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 _UNREACHABLE = (
-    OSError,
+    ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.CannotConnectNowError,
@@ -69,7 +69,7 @@ class Database:
                 server_settings={"search_path": schema, "application_name": schema},
             )
             await pool
-        except (*_UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        except (OSError, *_UNREACHABLE, asyncpg.InvalidAuthorizationSpecificationError) as error:
             raise ConfigError([f"the database of {schema} cannot be used: {error}"]) from error
         try:
             yield cls(pool, dsn, schema)
@@ -79,8 +79,7 @@ class Database:
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Give a connection in autocommit mode."""
-        with_errors = _typed_errors()
-        async with with_errors, self._pool.acquire() as connection:
+        async with _typed_errors(), self._acquired() as connection:
             yield connection
 
     @asynccontextmanager
@@ -88,9 +87,21 @@ class Database:
         """Give a connection inside a transaction that commits when the block ends without an
         error.
         """
-        with_errors = _typed_errors()
-        async with with_errors, self._pool.acquire() as connection, connection.transaction():
+        async with _typed_errors(), self._acquired() as connection, connection.transaction():
             yield connection
+
+    @asynccontextmanager
+    async def _acquired(self) -> AsyncIterator[Connection]:
+        try:
+            connection = await self._pool.acquire()
+        except TimeoutError:
+            raise
+        except OSError as error:  # no socket, no host; in the block it would be somebody else's
+            raise _out_of_reach() from error
+        try:
+            yield connection
+        finally:
+            await self._pool.release(connection)
 
 
 async def migrate(dsn: str, schema: str, folder: Path | None) -> None:
@@ -137,15 +148,24 @@ async def _apply(connection: Connection, version: str, path: Path) -> None:
 async def _typed_errors() -> AsyncIterator[None]:
     try:
         yield
-    except (MeshError, TimeoutError):  # TimeoutError is an OSError: it is the call's deadline
+    except MeshError:
         raise
     except _CLASHES as error:
         raise SerializationClash(
             "Another transaction was faster. Repeat with the same request id."
         ) from error
-    except _UNREACHABLE as error:
-        raise StoreUnavailable(
-            "The database is out of reach. Try again; nothing was done.",
-            metadata={"store": "postgresql"},
-            retry_after=1.0,
+    except asyncpg.CharacterNotInRepertoireError as error:
+        raise InvalidField(
+            "A text holds a character that cannot be stored, such as NUL. Leave it out."
         ) from error
+    except _UNREACHABLE as error:
+        log.warning("database failed", extra={"error": f"{type(error).__name__}: {error}"})
+        raise _out_of_reach() from error
+
+
+def _out_of_reach() -> StoreUnavailable:
+    return StoreUnavailable(
+        "The database is out of reach. Try again, a change with the same request id.",
+        metadata={"store": "postgresql"},
+        retry_after=1.0,
+    )

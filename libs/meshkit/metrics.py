@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from socketserver import ThreadingMixIn
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
@@ -24,7 +25,7 @@ Route = Callable[[], tuple[str, bytes]]
 
 
 class HttpPort:
-    """``/metrics``, ``/healthz`` and a service's own read-only routes, on a thread of their own."""
+    """``/metrics``, ``/healthz`` and a service's own read-only routes, on threads of their own."""
 
     def __init__(self, listen: str, routes: Mapping[str, Route]) -> None:
         host, _, port = listen.rpartition(":")
@@ -58,7 +59,7 @@ class HttpPort:
         return [body]
 
 
-class _Server(WSGIServer):
+class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 32
 
@@ -76,5 +77,7 @@ class _Server(WSGIServer):
 
 
 class _QuietHandler(WSGIRequestHandler):
+    timeout = 10  # seconds: a client that sends nothing holds a thread no longer
+
     def log_message(self, *_: object) -> None:
         """Say nothing: probes every few seconds are no news."""

@@ -5,6 +5,7 @@ for.
 import base64
 import hashlib
 import json
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -34,8 +35,9 @@ class Page:
 
     def token(self, key: tuple[str, ...]) -> str:
         """Return the token of the page that begins after ``key``."""
-        text = json.dumps([self.filter_hash, *key], separators=(",", ":"))
-        return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+        text = json.dumps([self.filter_hash, *key], separators=(",", ":")).encode()
+        framed = zlib.crc32(text).to_bytes(4) + text
+        return base64.urlsafe_b64encode(framed).decode().rstrip("=")
 
 
 def page(request: Any, *, default: int = 50, maximum: int = 500) -> Page:
@@ -64,7 +66,11 @@ def _key(token: str, filter_hash: str) -> tuple[str, ...] | None:
     if not token:
         return None
     try:
-        made_for, *key = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        padded = token + "=" * (-len(token) % 4)
+        framed = base64.b64decode(padded, altchars=b"-_", validate=True)
+        if zlib.crc32(framed[4:]).to_bytes(4) != framed[:4]:
+            raise ValueError("checksum")
+        made_for, *key = json.loads(framed[4:])
     except (ValueError, TypeError):
         raise InvalidPageToken("The page token is damaged. Start at the first page.") from None
     if made_for != filter_hash or not key or not all(isinstance(part, str) for part in key):

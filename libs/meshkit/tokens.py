@@ -2,8 +2,8 @@
 
 import asyncio
 import json
+import logging
 import time
-import urllib.error
 import urllib.request
 from typing import Protocol
 
@@ -11,6 +11,8 @@ import jwt
 
 from meshkit.context import Caller
 from meshkit.errors import ServiceUnavailable, TokenExpired, TokenInvalid
+
+log = logging.getLogger("meshkit.tokens")
 
 ISSUER = "nautilus-mesh"
 AUDIENCE = "nautilus-mesh"
@@ -35,7 +37,7 @@ class RemoteKeys:
         self._lifetime = lifetime
         self._pause = pause
         self._keys: dict[str, jwt.PyJWK] = {}
-        self._fetched = float("-inf")
+        self._fetched = self._tried = float("-inf")
         self._lock = asyncio.Lock()
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
@@ -44,23 +46,32 @@ class RemoteKeys:
         if age < self._pause or (key_id in self._keys and age < self._lifetime):
             return self._keys.get(key_id)
         async with self._lock:
-            if time.monotonic() - self._fetched >= self._pause:
-                await self._refresh(known=key_id in self._keys)
-        return self._keys.get(key_id)
-
-    async def _refresh(self, *, known: bool) -> None:
-        try:
-            keys = await asyncio.to_thread(self._fetch)
-        except (OSError, urllib.error.URLError, ValueError, jwt.PyJWTError) as error:
-            if known:  # a key that was good a moment ago stays good while the auth service restarts
-                return
+            if time.monotonic() - self._tried >= self._rest():
+                await self._refresh()
+        # A key that was good a moment ago stays good while the auth service restarts.
+        if key_id not in self._keys and self._failed():
             raise ServiceUnavailable(
                 "The auth service does not answer, so the token cannot be checked. Try again.",
                 metadata={"service": "auth"},
                 retry_after=1.0,
-            ) from error
-        self._keys = keys
-        self._fetched = time.monotonic()
+            )
+        return self._keys.get(key_id)
+
+    def _failed(self) -> bool:
+        return self._tried > self._fetched
+
+    def _rest(self) -> float:
+        return min(1.0, self._pause) if self._failed() else self._pause
+
+    async def _refresh(self) -> None:
+        try:
+            self._keys = await asyncio.to_thread(self._fetch)
+        except (OSError, ValueError, jwt.PyJWTError) as error:
+            if not self._failed():
+                log.warning("no keys from the auth service", extra={"error": str(error)})
+            self._tried = time.monotonic()
+        else:
+            self._fetched = self._tried = time.monotonic()
 
     def _fetch(self) -> dict[str, jwt.PyJWK]:
         with urllib.request.urlopen(self._url, timeout=5) as reply:
@@ -99,6 +110,7 @@ class Verifier:
                 algorithms=ALGORITHMS,
                 audience=AUDIENCE,
                 issuer=ISSUER,
+                leeway=2,  # clocks of two hosts differ; what has expired is refused by ``verify``
                 options={"require": ["exp", "iat", "sub", "aud", "iss"]},
             )
             return Caller(

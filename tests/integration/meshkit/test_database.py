@@ -13,7 +13,7 @@ from integration.meshkit.echo import EchoRequest, EchoResponse
 from meshkit.config import ConfigError
 from meshkit.context import Caller, set_caller
 from meshkit.database import Connection, Database
-from meshkit.errors import RequestIdReused, StoreUnavailable
+from meshkit.errors import InvalidField, RequestIdReused, StoreUnavailable
 from meshkit.idempotency import once
 
 
@@ -184,3 +184,17 @@ async def test_secrets_are_not_kept(database: Database) -> None:
 
     assert (await add(database, request, redact=redact)).text != "shown before"
     assert (await add(database, request, redact=redact)).text == "shown before"
+
+
+async def test_a_text_that_cannot_be_stored_is_the_callers(database: Database) -> None:
+    """PostgreSQL has no NUL in texts; the caller is told so."""
+    with pytest.raises(InvalidField, match="NUL"):
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO things VALUES ($1)", "a\0b")
+
+
+async def test_an_error_of_the_block_stays_what_it_is(database: Database) -> None:
+    """A missing file inside a transaction is not an unreachable database."""
+    with pytest.raises(FileNotFoundError):
+        async with database.transaction():
+            Path("/no/such/file").read_text()

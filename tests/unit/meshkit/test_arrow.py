@@ -21,3 +21,11 @@ def test_no_rows_are_a_stream_too() -> None:
     schema = pa.schema([("n", pa.int64())])
     made = b"".join(c.data for c in chunks(schema, []))
     assert pa.ipc.open_stream(made).read_all().schema == schema
+
+
+def test_wide_rows_come_in_smaller_chunks() -> None:
+    """A chunk stays under the message limit however wide its rows are."""
+    table = pa.table({"text": ["x" * 5_000] * 4_000})
+    made = list(chunks(table.schema, table.to_batches()))
+    assert max(len(c.data) for c in made) < 5 * 2**20
+    assert sum(c.rows for c in made) == table.num_rows

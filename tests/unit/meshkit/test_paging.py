@@ -73,3 +73,12 @@ def test_tokens_of_another_filter() -> None:
             page(EchoRequest(text="a", page_token=token))
 
     copy_context().run(as_somebody_else)
+
+
+@pytest.mark.parametrize("position", range(0, 40, 3))
+def test_a_changed_token_is_noticed(position: int) -> None:
+    """Any changed character is damage, and never a key of another kind."""
+    token = first_token()
+    other = "A" if token[position] != "A" else "B"
+    with pytest.raises(InvalidPageToken):
+        page(EchoRequest(page_token=token[:position] + other + token[position + 1 :]))
