@@ -46,7 +46,7 @@ def backtest(run: Run, *, whole: bool = True) -> pb.Backtest:
         backtest_id=run.backtest_id,
         name=run.name,
         labels=dict(run.labels),
-        state=enums.number(pb.BacktestState, run.state),
+        state=pb.BacktestState.Value(f"BACKTEST_STATE_{run.state}"),
         progress=progress(run.progress),
         attempts=run.attempts,
         cancel_requested=run.cancel_requested,
@@ -60,9 +60,9 @@ def backtest(run: Run, *, whole: bool = True) -> pb.Backtest:
             etag=str(run.fence),
         ),
     )
-    json_format.ParseDict(run.manifest, message.manifest)
+    json_format.ParseDict(dict(run.manifest), message.manifest)
     if whole:
-        json_format.ParseDict(run.spec, message.spec)
+        json_format.ParseDict(dict(run.spec), message.spec)
     if run.failure:
         message.failure.CopyFrom(_failure(run.failure, whole=whole))
     if run.result:

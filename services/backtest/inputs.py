@@ -48,13 +48,15 @@ def make_inputs(
 
 
 def _data(selection: DataSelection, resolved: ResolvedData) -> Json:
+    wanted = selection.range
+    first, last = to_nanos(resolved.first_time), to_nanos(resolved.last_time)
     return {
         "kind": enums.bare(DataKind, selection.kind),
         "instrument_id": selection.instrument_id or instrument_of({"bar_type": selection.bar_type}),
         "bar_type": selection.bar_type,
-        "files": [file.path for file in resolved.files],
-        "start": to_nanos(resolved.first_time),
-        "end": to_nanos(resolved.last_time),
+        "files": [[file.path, file.sha256] for file in resolved.files],
+        "start": max(first, to_nanos(wanted.start)) if wanted.HasField("start") else first,
+        "end": min(last, to_nanos(wanted.end)) if wanted.HasField("end") else last,
     }
 
 
@@ -64,7 +66,10 @@ def run_task(run: Run, inputs: Json, catalog: Path, output: Path, memory_mb: int
         backtest_id=run.backtest_id,
         trader_id=run.spec.get("trader_id") or TRADER_ID,
         venues=run.spec["venues"],
-        data=tuple(DataTask(**{**each, "files": tuple(each["files"])}) for each in inputs["data"]),
+        data=tuple(
+            DataTask(**{**each, "files": tuple((p, h) for p, h in each["files"])})
+            for each in inputs["data"]
+        ),
         instrument_ids=tuple(inputs["instrument_ids"]),
         components=tuple(
             ComponentTask(**{**each, "files": tuple((p, t) for p, t in each["files"])})

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from mesh.backtest.v1.backtest_pb2 import BacktestSpec, ComponentSpec
 from mesh.common.v1.types_pb2 import TimeRange
@@ -20,18 +21,17 @@ class Lookups:
     """The strategy and market-data services, as far as a run needs them."""
 
     def __init__(self, strategies: StrategyServiceStub, history: HistoryServiceStub) -> None:
-        self._strategies = strategies
-        self._history = history
+        # The stubs are typed for blocking calls, and these are asyncio's.
+        self._strategies: Any = strategies
+        self._history: Any = history
 
     async def resolve(
         self, project: str, spec: BacktestSpec
     ) -> tuple[list[StrategyVersion], ResolveDataResponse]:
         """Return the version of each component, its config checked, and the data's files."""
-        *versions, data = await asyncio.gather(
-            *(self._version(project, i, each) for i, each in enumerate(spec.components)),
-            self._data(project, spec),
-        )
-        return versions, data
+        versions = [self._version(project, i, each) for i, each in enumerate(spec.components)]
+        found, data = await asyncio.gather(asyncio.gather(*versions), self._data(project, spec))
+        return list(found), data
 
     async def _version(self, project: str, index: int, component: ComponentSpec) -> StrategyVersion:
         wanted = component.version or "latest"
@@ -72,9 +72,9 @@ def _within(selection: DataSelection, outer: TimeRange) -> DataSelection:
     """Return the selection with its range cut to the run's."""
     made = DataSelection()
     made.CopyFrom(selection)
-    for name, latest in (("start", max), ("end", min)):
-        times = [r for r in (selection.range, outer) if r.HasField(name)]
-        if times:
-            chosen = latest((getattr(r, name) for r in times), key=to_nanos)
-            getattr(made.range, name).CopyFrom(chosen)
+    ranges = (selection.range, outer)
+    if starts := [each.start for each in ranges if each.HasField("start")]:
+        made.range.start.CopyFrom(max(starts, key=to_nanos))
+    if ends := [each.end for each in ranges if each.HasField("end")]:
+        made.range.end.CopyFrom(min(ends, key=to_nanos))
     return made

@@ -20,14 +20,14 @@ class ComponentTask:
 
 @dataclass(frozen=True)
 class DataTask:
-    """One selection: its files in the catalog, and the closed range of ``ts_init`` in
-    nanoseconds.
+    """One selection: its files in the catalog, as (path, SHA-256), and the closed range of
+    ``ts_init`` in nanoseconds.
     """
 
     kind: str
     instrument_id: str
     bar_type: str
-    files: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
     start: int
     end: int
 

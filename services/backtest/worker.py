@@ -17,12 +17,13 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from meshkit.consumer import Consumer, Entry
+from meshkit.consumer import Consumer
 from meshkit.database import Database
 from meshkit.errors import Unavailable
 from meshkit.outbox import done
 from meshkit.publisher import Publisher
 from meshkit.redis_client import open_redis
+from meshkit.redis_group import Entry
 from meshkit.server import run as run_service
 from meshkit.server import until_told_to_stop
 from services.backtest import events

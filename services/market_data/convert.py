@@ -51,7 +51,7 @@ def job(item: Job) -> pb.ImportJob:
         file_name=item.file_name,
         upload_bytes=item.upload_bytes,
         upload_sha256=item.upload_sha256,
-        state=enums.number(pb.ImportState, item.state),
+        state=pb.ImportState.Value(f"IMPORT_STATE_{item.state}"),
         progress=1.0 if item.end_time else 0.0,
         gaps=[_gap(each) for each in report.get("gaps", ())],
         faults=[pb.ImportFault(**each) for each in report.get("faults", ())],
@@ -81,7 +81,7 @@ def coverage(project: str, item: Covered) -> pb.Coverage:
     """Return coverage as a message."""
     return pb.Coverage(
         project=project,
-        kind=enums.number(pb.DataKind, item.series.kind),
+        kind=pb.DataKind.Value(f"DATA_KIND_{item.series.kind}"),
         instrument_id=item.series.instrument_id,
         bar_type=item.series.bar_type,
         first_time=to_timestamp(item.first),

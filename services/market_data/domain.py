@@ -132,8 +132,7 @@ class StoredInstrument:
 
 @dataclass(frozen=True)
 class Job:
-    """An import. ``spec`` is the contract's message in bytes; ``report`` holds counts and faults.
-    """
+    """An import: ``spec`` is the contract's message in bytes, ``report`` holds counts, faults."""
 
     import_id: str
     project: str

@@ -99,7 +99,7 @@ class ImportServicer(HistoryServiceServicer):
             found = await self._instruments.find(tx, project, instrument_id)
         if found is None:
             raise InstrumentNotFound(
-                f"There is no instrument '{instrument_id}' in project '{project}'. Create it first.",
+                f"There is no instrument '{instrument_id}' in '{project}'. Create it first.",
                 metadata={"instrument_id": instrument_id, "project": project},
             )
 

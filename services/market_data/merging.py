@@ -95,8 +95,7 @@ def _check_conflicts(rows: pa.Table, kind: str, where: str) -> None:
 
 
 def _hashes(rows: pa.Table) -> pd.DataFrame:
-    """Return two independent hashes of each row: 128 bits, so that no two rows are taken for one.
-    """
+    """Return two independent hashes of each row: 128 bits, so no two rows are taken for one."""
     frame = pd.DataFrame(_words(rows))
     return pd.DataFrame(
         {

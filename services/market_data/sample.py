@@ -63,7 +63,11 @@ def instruments() -> list[InstrumentDefinition]:
 
 
 def _pair(
-    instrument_id: str, base: str, quote: str, step: str, asset_class: enums_pb2.AssetClass.ValueType
+    instrument_id: str,
+    base: str,
+    quote: str,
+    step: str,
+    asset_class: enums_pb2.AssetClass.ValueType,
 ) -> InstrumentDefinition:
     return InstrumentDefinition(
         instrument_id=instrument_id,
@@ -261,4 +265,5 @@ def _depth() -> str:
 
 def _marks(number: int) -> str:
     value = _walk(16 + number, BOOKS, 420_000, 4.0, 0.001)
-    return _text(("timestamp", "value"), ((START + i * 1_000_000_000, _decimal(value[i], 1)) for i in range(BOOKS)))
+    rows = ((START + i * 1_000_000_000, _decimal(value[i], 1)) for i in range(BOOKS))
+    return _text(("timestamp", "value"), rows)

@@ -36,10 +36,7 @@ class Kind:
         """Return the schema of a catalog file."""
         fields = []
         for name in (*self.order, *TIMES):
-            if name in TIMES:
-                kind = pa.uint64()
-            else:
-                kind = self.others.get(name, BINARY)
+            kind = pa.uint64() if name in TIMES else self.others.get(name, BINARY)
             fields.append(pa.field(name, kind, nullable=False))
         return pa.schema(fields, metadata=dict(metadata))
 

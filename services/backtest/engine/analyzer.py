@@ -20,15 +20,16 @@ _RETURNS = "_mesh_pending_returns"
 
 def install() -> None:
     """Replace the two costly methods, in this process and once."""
-    if hasattr(PortfolioAnalyzer, "_mesh_installed"):
+    stock: Any = PortfolioAnalyzer
+    if hasattr(stock, "_mesh_installed"):
         return
-    PortfolioAnalyzer._mesh_installed = True
-    PortfolioAnalyzer._append_pnl_record = _append
-    PortfolioAnalyzer.realized_pnls = _after(_flush_trades, PortfolioAnalyzer.realized_pnls)
-    PortfolioAnalyzer.add_position_return = _add_return
-    PortfolioAnalyzer.add_positions = _before(PortfolioAnalyzer.add_positions, _flush_returns)
-    PortfolioAnalyzer.position_returns = _after(_flush_returns, PortfolioAnalyzer.position_returns)
-    PortfolioAnalyzer.returns = _after(_flush_returns, PortfolioAnalyzer.returns)
+    stock._mesh_installed = True
+    stock._append_pnl_record = _append
+    stock.realized_pnls = _after(_flush_trades, stock.realized_pnls)
+    stock.add_position_return = _add_return
+    stock.add_positions = _before(stock.add_positions, _flush_returns)
+    stock.position_returns = _after(_flush_returns, stock.position_returns)
+    stock.returns = _after(_flush_returns, stock.returns)
 
 
 def _after(first: Callable[[Any], None], then: Callable[..., Any]) -> Callable[..., Any]:

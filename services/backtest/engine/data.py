@@ -4,6 +4,7 @@ Each selection is a stream of its own, in the order of the spec: where two have 
 time the earlier selection comes first, as when a script adds them in that order.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -72,7 +73,7 @@ def _peek(task: DataTask, chunks: Iterator[list[Any]]) -> tuple[list[Any], Itera
 
 def _read(catalog: ParquetDataCatalog, task: DataTask, chunk: int) -> Iterator[list[Any]]:
     data_cls = CLASSES[task.kind]
-    files = [Path(catalog.path) / file for file in task.files]
+    files = [_pinned(Path(catalog.path) / path, sha256) for path, sha256 in task.files]
     if data_cls is IndexPriceUpdate:
         return index_prices(files, task.instrument_id, task.start, task.end, chunk)
     session = catalog.backend_session(
@@ -84,6 +85,21 @@ def _read(catalog: ParquetDataCatalog, task: DataTask, chunk: int) -> Iterator[l
         session=DataBackendSession(chunk_size=chunk),
     )
     return _chunks(session.to_query_result())
+
+
+def _pinned(path: Path, sha256: str) -> Path:
+    """Return a file after seeing that it is the one which the run's manifest means."""
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        found = ""
+    if found != sha256:
+        raise NoDataError(
+            f"The data in {path.name} was deleted or replaced since the run was created. "
+            "Create it again."
+        )
+    return path
 
 
 def index_prices(

@@ -111,7 +111,8 @@ def _raised(error: Exception, what: str) -> RunFailed:
     file, line = user_frame(error)
     if isinstance(error, MemoryError):
         where = f" ({file}, line {line})" if file else ""
-        return RunFailed("MEMORY_EXCEEDED", f"The run took more memory than it may{where}.", file, line)
+        text = f"The run took more memory than it may{where}."
+        return RunFailed("MEMORY_EXCEEDED", text, file, line)
     text = f"{type(error).__name__}: {error}"
     if file:
         return RunFailed("STRATEGY_RAISED", f"{file}, line {line}: {text}", file, line)

@@ -31,7 +31,7 @@ class Columns:
     def __init__(self, raw: Raw, names: Mapping[str, str]) -> None:
         self._raw = raw
         self._names = names
-        self._found = {name.lower(): name for name in raw.table.column_names}
+        self._found: dict[str, str] = {name.lower(): name for name in raw.table.column_names}
 
     def find(self, *candidates: str) -> str | None:
         """Return the file's name of the first of our names that is there."""

@@ -1,4 +1,4 @@
-"""Workers and an API of the tests' own, with real stores; look-ups are answered by real services."""
+"""Workers and stores of the tests' own."""
 
 import asyncio
 import os

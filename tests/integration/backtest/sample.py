@@ -93,10 +93,14 @@ def selection(catalog: ParquetDataCatalog, rows: list[Any]) -> DataTask:
         kind="BAR" if is_bar else "TRADE_TICK",
         instrument_id=str(instrument_id),
         bar_type=identifier if is_bar else "",
-        files=tuple(str(Path(file).relative_to(catalog.path)) for file in found),
+        files=tuple((str(Path(f).relative_to(catalog.path)), _sha256(Path(f))) for f in found),
         start=rows[0].ts_init,
         end=rows[-1].ts_init,
     )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def component(name: str, kind: str = "STRATEGY", **config: Any) -> ComponentTask:

@@ -104,9 +104,7 @@ def assert_equal(
     assert_statistics(figures["returns"], result.stats_returns)
     for code, stats in result.stats_pnls.items():
         assert_statistics(figures["pnls"][code], stats)
-    assert_statistics(
-        figures["general"], engine.portfolio.analyzer.get_performance_stats_general()
-    )
+    assert_statistics(figures["general"], engine.portfolio.analyzer.get_performance_stats_general())
     for account in figures["accounts"]:
         theirs = engine.cache.account_for_venue(Venue(account["venue"])).balances_total()
         assert account["balances"] == [

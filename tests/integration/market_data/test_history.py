@@ -77,7 +77,9 @@ async def test_md02_every_kind_is_read_as_nautilus_reads_it(served: Served, tmp_
 
 
 def read_by_nautilus(catalog: ParquetDataCatalog, kind: int, identifier: str) -> list:
-    """Return Nautilus' objects; its catalog cannot read index prices, so the engine's reader does."""
+    """Return Nautilus' objects; its catalog cannot read index prices, so the engine's reader
+    does.
+    """
     if kind != pb.DATA_KIND_INDEX_PRICE:
         return catalog.query(CLASSES[kind], identifiers=[identifier])
     files = catalog.get_file_list_from_data_cls(IndexPriceUpdate)
@@ -228,7 +230,9 @@ async def test_md09_data_is_deleted_by_range(served: Served) -> None:
     remove = instrument_rpc.DeleteInstrumentRequest(
         request_id=new_id(), instrument_id="USD/JPY.SIM"
     )
-    assert (await failure(served.instruments.DeleteInstrument(remove))).reason == "INSTRUMENT_IN_USE"
+    assert (
+        await failure(served.instruments.DeleteInstrument(remove))
+    ).reason == "INSTRUMENT_IN_USE"
     everything = rpc.DeleteDataRequest(request_id=new_id(), selection=SELECTED)
     assert (await served.history.DeleteData(everything)).rows == 7
     await served.instruments.DeleteInstrument(remove)
@@ -236,7 +240,7 @@ async def test_md09_data_is_deleted_by_range(served: Served) -> None:
 
 
 async def test_md10_projects_and_requests_are_kept_apart(served: Served) -> None:
-    """MD-10: another project sees nothing; a repeated upload is one job; another body is refused."""
+    """MD-10: another project sees nothing; an upload repeated is one job, another is refused."""
     await served.create(*sample.instruments())
     request_id = new_id()
     first = await served.history.ImportData(parts(bar_lines(1), BARS, request_id=request_id))
