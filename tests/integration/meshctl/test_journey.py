@@ -53,7 +53,7 @@ def test_mc_22_a_run_from_flags(meshctl: Meshctl) -> None:
     """MC-22: one line runs a stored strategy; its result is shown, drawn and exported."""
     run = meshctl.json("backtest", "run", "--strategy", "ema-cross", "--bars", BARS)
     assert run["state"] == "BACKTEST_STATE_SUCCEEDED"
-    assert run["result"]["total_orders"] > 0
+    assert int(run["result"]["total_orders"]) > 0
     shown = meshctl("backtest", "show", run["backtest_id"][:8], "--png", "equity.png").stdout
     assert "Sharpe" in shown
     assert "equity" in shown
