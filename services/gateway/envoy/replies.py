@@ -123,13 +123,15 @@ def _when(expression: str) -> Json:
 
 
 def _fixed(expression: str, error: MeshError, *, status: int = 0) -> list[Json]:
-    """Return the mappers of a refusal that is always the same."""
-    more: Json = {"status_code": status} if status else {}
+    """Return the mappers of a refusal that is always the same; ``status`` replaces Envoy's own."""
+    for_grpc, for_rest = _pair(expression, encoded(error), error.message, as_json(error))
     wait = error.retry_after
     later = [] if wait is None else [header("retry-after", f"{wait:g}")]
+    code = header("grpc-status", str(to_status(error).code))  # Envoy would guess it from HTTP's
+    more: Json = {"status_code": status} if status else {}
     return [
-        {**mapper, **more, "headers_to_add": [*mapper.get("headers_to_add", ()), *later]}
-        for mapper in _pair(expression, encoded(error), error.message, as_json(error))
+        {**for_grpc, **more, "headers_to_add": [*for_grpc["headers_to_add"], code, *later]},
+        {**for_rest, **more, "headers_to_add": later},
     ]
 
 

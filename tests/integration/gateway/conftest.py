@@ -108,8 +108,8 @@ def open_gate(database_url: str, tmp_path: Path) -> Open:
             )
             auth = await open_server(config, stack)
             keys = f"http://{auth.http_address}{JWKS_PATH}"
-            strategies = Strategies()  # type: ignore[abstract] serves what it is asked for here
-            backtests = Backtests()  # type: ignore[abstract] the same
+            strategies = Strategies()  # type: ignore[abstract]  # serves only what the tests ask
+            backtests = Backtests()  # type: ignore[abstract]  # the same
             strategy = await _serve(stack, tmp_path, "strategy", keys)
             add_StrategyServiceServicer_to_server(strategies, strategy.grpc)
             await strategy.start(STRATEGY)

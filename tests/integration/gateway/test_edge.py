@@ -20,7 +20,8 @@ from mesh.marketdata.v1 import history_service_pb2 as history_rpc
 from mesh.marketdata.v1.history_service_pb2_grpc import HistoryServiceStub
 from mesh.strategy.v1 import strategy_service_pb2 as rpc
 from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceStub
-from services.gateway.envoy import Tls
+from meshkit import rules
+from services.gateway.envoy import Tls, routes
 
 ENDLESS = "00000000-0000-4000-8000-000000000000"
 
@@ -63,6 +64,19 @@ async def test_gw_08_service_that_stops(gate: Gate) -> None:
     assert reply.status_code == 503
     assert reply.json()["details"][0]["metadata"] == {"service": "strategy"}
     assert (await gate.rest.get("/v1/auth/whoami", headers=headers)).status_code == 200
+
+
+async def test_gw_08_call_without_end(open_gate: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that its service does not end is ended by Envoy, as the deadline that it is."""
+    monkeypatch.setattr(routes, "GRACE_SECONDS", 0.5 - rules.MAXIMUM_DEADLINE_MS / 1000)
+    async with open_gate() as gate:
+        headers = await gate.headers()
+        stub = await gate.stub(StrategyServiceStub)
+        request = rpc.GetStrategyRequest(strategy_id="slow")
+        fault = await failure(stub.GetStrategy(request, metadata=tuple(headers.items())))
+        assert (fault.code, fault.reason) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+        reply = await gate.rest.get("/v1/strategies/slow", headers=headers)
+        assert (reply.status_code, reply.json()["code"]) == (504, 4)
 
 
 async def test_gw_08_retry(gate: Gate) -> None:

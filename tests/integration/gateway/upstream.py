@@ -30,6 +30,8 @@ class Strategies(StrategyServiceServicer):
     ) -> Any:
         """Return the call's metadata as JSON in ``description``."""
         self.calls += 1
+        if request.strategy_id == "slow":
+            await asyncio.Event().wait()
         if request.strategy_id == "missing":
             raise StrategyNotFound("There is none.", metadata={"strategy_id": "missing"})
         if request.strategy_id == "flaky" and self.calls == 1:
