@@ -8,36 +8,41 @@ import ctypes
 import os
 import resource
 import signal
+from contextlib import suppress
+from pathlib import Path
 
 _MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 _MS_REC_PRIVATE = 0x4000 | 1 << 18
+_PR_SET_CHILD_SUBREAPER = 36
 
 
 def enter() -> bool:
-    """Go on as a grandchild inside new namespaces; False where the kernel refuses them.
+    """Go on as a descendant inside new namespaces; False where the kernel refuses them.
 
-    Call it before anything starts a thread. The two processes that stay behind, one outside and the
-    first one inside, wait and then exit as the one that went on: with its code, or 128 + n for
-    signal n. SIGTERM to the outer one kills everything inside.
+    Call it before anything starts a thread. The processes that stay behind wait, kill what the one
+    that went on has left, and exit as it did: with its code, or 128 + n for signal n. SIGTERM to
+    the outermost ends them all. Where namespaces are refused only this much is done.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if not _unshare():
-        return False
+    libc = ctypes.CDLL(None)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # strays become children of this process
+    apart = _unshare()
     _go_on_as_child()
-    _mount_own_proc()
-    _go_on_as_child()  # the first process of a namespace is deaf to signals: be the second
-    return True
+    if apart:
+        libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None)
+        # Refused in some containers: then the old one stays.
+        libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID_NODEV_NOEXEC, None)
+        _go_on_as_child()  # the first process of a namespace is deaf to signals: be the second
+    return apart
 
 
 def _unshare() -> bool:
     """Leave the namespaces; with one of users first, which takes root's powers away."""
     apart = os.CLONE_NEWPID | os.CLONE_NEWNET | os.CLONE_NEWNS | os.CLONE_NEWIPC
     for flags in (os.CLONE_NEWUSER | apart, apart):
-        try:
+        with suppress(OSError):
             os.unshare(flags)
-        except OSError:
-            continue
-        return True
+            return True
     return False
 
 
@@ -48,16 +53,23 @@ def _go_on_as_child() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
     os.closerange(0, 256)  # or pipes would stay open here after the child has ended
     while True:
-        ended, status = os.wait()  # strays of user code too: the first process inherits them
+        ended, status = os.wait()
         if ended == child:
+            _kill_strays()
             code = os.waitstatus_to_exitcode(status)
             os._exit(code if code >= 0 else 128 - code)
 
 
-def _mount_own_proc() -> None:
-    """Show only the processes inside. Where it is refused, as in some containers, the old one
-    stays.
-    """
-    libc = ctypes.CDLL(None)
-    libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None)
-    libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID_NODEV_NOEXEC, None)
+def _kill_strays() -> None:
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    while True:
+        try:
+            left = children.read_text().split()
+        except OSError:  # the first process inside, under the old /proc: its end is theirs
+            return
+        for pid in left:
+            os.kill(int(pid), signal.SIGKILL)  # a child, so at least a zombie
+        try:
+            os.wait()
+        except ChildProcessError:
+            return

@@ -67,6 +67,7 @@ def _additional(
         yield ValidationError(text, path=[name])
 
 
+# No `version`: jsonschema would take this validator for that of the meta-schema itself, everywhere.
 _Validator = create(
     meta_schema=Draft202012Validator.META_SCHEMA,
     validators={
@@ -74,7 +75,6 @@ _Validator = create(
         "additionalProperties": _additional,
         **{name: Draft202012Validator.VALIDATORS[name] for name in _KEYWORDS},
     },
-    version="mesh-config",
     type_checker=Draft202012Validator.TYPE_CHECKER,
 )
 

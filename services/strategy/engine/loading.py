@@ -92,13 +92,13 @@ class Loading:
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             now = usage(pid)
-            if now.resident - before > 1.25 * self._memory_mb * MB:  # the rlimit comes first
-                self._tell_memory({})
             if now.processes > PROCESSES:
                 raise SourceInvalid(
                     "The code starts processes when it is imported. Start none.",
                     metadata={"stage": "import"},
                 )
+            if now.resident - before > 1.25 * self._memory_mb * MB:  # the rlimit comes first
+                self._tell_memory({})
 
     def _tell_timeout(self) -> Never:
         raise LoadTimeout(

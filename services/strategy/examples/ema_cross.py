@@ -36,13 +36,15 @@ class EmaCrossConfig(StrategyConfig, frozen=True):
     fast_ema_period: Period = 10
     slow_ema_period: Period = 20
 
+    def __post_init__(self) -> None:
+        if self.fast_ema_period >= self.slow_ema_period:
+            raise ValueError("fast_ema_period must be less than slow_ema_period")
+
 
 class EmaCross(Strategy):
     """Always in the market once both averages are warm; a cross closes and reverses."""
 
     def __init__(self, config: EmaCrossConfig) -> None:
-        if config.fast_ema_period >= config.slow_ema_period:
-            raise ValueError("fast_ema_period must be less than slow_ema_period")
         super().__init__(config)
         self.fast = ExponentialMovingAverage(config.fast_ema_period)
         self.slow = ExponentialMovingAverage(config.slow_ema_period)

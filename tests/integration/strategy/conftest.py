@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Served:
     database: Database
     stack: AsyncExitStack
 
-    async def stub(self, *scopes: str, **claims: object) -> StrategyServiceStub:
+    async def stub(self, *scopes: str, **claims: object) -> Any:
         """Return a stub for a caller with these scopes and claims."""
         token = self.signer.token(*(scopes or SCOPES), **claims)
         to = await self.stack.enter_async_context(channel(self.address, SERVICE, token=token))
@@ -65,6 +66,6 @@ async def served(database_url: str, tmp_path: Path) -> AsyncIterator[Served]:
 
 
 @pytest.fixture
-async def stub(served: Served) -> StrategyServiceStub:
+async def stub(served: Served) -> Any:
     """Give a stub with both scopes."""
     return await served.stub()
