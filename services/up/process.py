@@ -53,8 +53,7 @@ class Process:
         self._stopping = False
 
     async def start(self) -> None:
-        """Start the process and keep it alive; what a killed start left behind is ended first."""
-        await asyncio.to_thread(_end_leftover, self._pid_file)
+        """Start the process and keep it alive."""
         await self._launch()
         self._keeper = asyncio.create_task(self._keep())
 
@@ -125,8 +124,14 @@ def _start_time(pid: int) -> str:
         return ""
 
 
-def _end_leftover(pid_file: Path) -> None:
-    """End the process that a start which was killed has left behind."""
+def end_leftovers(run: Path) -> None:
+    """End the processes that a start which was killed has left behind, the last started first."""
+    for pid_file in sorted(run.glob("*.pid"), key=lambda path: path.stat().st_mtime, reverse=True):
+        _end(pid_file)
+        pid_file.unlink()
+
+
+def _end(pid_file: Path) -> None:
     try:
         number, started = pid_file.read_text().split()
     except (OSError, ValueError):

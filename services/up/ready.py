@@ -51,7 +51,7 @@ Where to look next
   meshctl backtest show ID         metrics and equity; `tearsheet ID` makes a page of charts
   meshctl strategy ls              the strategies that ship; `strategy add my.py` adds yours
   meshctl data ls                  what the catalog holds; `data import my.csv` adds yours
-  curl http://{address}/v1/mesh    the same mesh by REST
+  curl http://{address}/v1/info    the same mesh by REST
 """
 
 

@@ -58,8 +58,10 @@ class Valkey:
 
     def start(self) -> None:
         """Start the server and wait until it answers."""
-        self._running = _adopt(self.folder, self.socket) or self._launch()
-        wait_ready(lambda: _listens(self.socket), self._running, "Valkey", self._log)
+        self._running = _adopt(self.folder) or self._launch()
+        wait_ready(
+            lambda: _answers(self.socket, self._password), self._running, "Valkey", self._log
+        )
 
     def alive(self) -> bool:
         """Whether the server runs."""
@@ -96,19 +98,25 @@ def valkey(folder: Path, run: Path, log: Path, password: str) -> Iterator[str]:
         server.stop()
 
 
-def _adopt(folder: Path, path: Path) -> Running | None:
+def _adopt(folder: Path) -> Running | None:
     try:
         pid = int((folder / "valkey.pid").read_text())
-        ours = os.readlink(f"/proc/{pid}/exe") == str(get_binary_path().resolve())
+        ours = os.readlink(f"/proc/{pid}/cwd") == str(folder.resolve())  # and no later process
     except (OSError, ValueError):
         return None
-    return Running(pid) if ours and process_alive(pid) and _listens(path) else None
+    return Running(pid) if ours and process_alive(pid) else None
 
 
-def _listens(path: Path) -> bool:
+def _answers(path: Path, password: str) -> bool:
+    """Whether the server has read its files: before that it listens and answers LOADING."""
     with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
         try:
             probe.connect(str(path))
+            probe.sendall(f"AUTH {password}\r\nPING\r\n".encode())
+            reply = probe.recv(64)
+            while reply and reply.count(b"\r\n") < 2:
+                reply += probe.recv(64)
         except OSError:
             return False
-    return True
+    return reply == b"+OK\r\n+PONG\r\n"

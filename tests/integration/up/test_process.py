@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from services.up.embedded.process import process_alive
-from services.up.process import Failed, Process, Spec
+from services.up.process import Failed, Spec, end_leftovers
 from services.up.supervisor import supervised
 
 SERVES = """
@@ -47,7 +48,7 @@ def _exists(path: Path) -> Callable[[], Awaitable[bool]]:
 
 async def _until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - another process makes it true
+        while not condition():
             await asyncio.sleep(0.02)
 
 
@@ -84,24 +85,20 @@ async def test_a_process_that_cannot_start_shows_its_log(tmp_path: Path) -> None
             pass
 
 
-async def test_what_a_killed_start_left_is_ended_first(tmp_path: Path) -> None:
-    """After kill -9 of the one who started it, a service gives way to its successor."""
-    first = Process(_spec("one", tmp_path), tmp_path, tmp_path, lambda text: None)
-    await first.start()
-    await first.healthy(20)
-    left = _pid(tmp_path, "one")
-    second = Process(_spec("one", tmp_path), tmp_path, tmp_path, lambda text: None)
-    first._stopping = True  # as if its keeper had been killed
-    await second.start()
-    assert not process_alive(left)
-    assert process_alive(_pid(tmp_path, "one"))
-    await second.stop()
+async def test_what_a_killed_start_left_is_ended(tmp_path: Path) -> None:
+    """After kill -9 of the one who started them, processes give way to their successors."""
+    spec = _spec("one", tmp_path)
+    left = subprocess.Popen(spec.command, env=spec.env)  # noqa: ASYNC220 - it is not waited for
+    await _until((tmp_path / "one").exists)
+    started = Path(f"/proc/{left.pid}/stat").read_text().rpartition(")")[2].split()[19]
+    (tmp_path / "one.pid").write_text(f"{left.pid} {started}")
+    end_leftovers(tmp_path)
+    assert left.wait(10) == 0
+    assert not list(tmp_path.glob("*.pid"))
 
 
-async def test_another_process_of_that_number_is_left_alone(tmp_path: Path) -> None:
+def test_another_process_of_that_number_is_left_alone(tmp_path: Path) -> None:
     """A pid file from before a reboot does not kill whoever has the number now."""
     (tmp_path / "one.pid").write_text(f"{os.getpid()} 1")
-    process = Process(_spec("one", tmp_path), tmp_path, tmp_path, lambda text: None)
-    await process.start()
-    await process.healthy(20)
-    await process.stop()
+    end_leftovers(tmp_path)
+    assert not list(tmp_path.glob("*.pid"))

@@ -90,7 +90,7 @@ async def test_a_store_that_dies_is_started_again(config: Config) -> None:
         os.kill(int((config.data / "valkey/valkey.pid").read_text()), signal.SIGKILL)
         os.kill(_postmaster(config), signal.SIGKILL)
         async with asyncio.timeout(30):
-            while len(said) < 2 or not await _reachable(stores):  # noqa: ASYNC110 - a process
+            while len(said) < 2 or not await _reachable(stores):
                 await asyncio.sleep(0.1)
         assert client.get("facts:strategy") == b"kept"
     assert sorted(said) == [f"{n} ended; starting it again" for n in ("postgresql", "valkey")]
