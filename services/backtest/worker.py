@@ -17,6 +17,7 @@ from typing import Any
 import redis.asyncio
 from redis.exceptions import RedisError
 
+from meshkit.consumer import LOST as CONSUMER_LOST
 from meshkit.consumer import Consumer
 from meshkit.database import Database
 from meshkit.errors import Unavailable
@@ -84,6 +85,23 @@ class Worker:
             if await self._attempt(run, inputs):
                 return
 
+    async def record(self, entry: Entry, reason: str) -> None:
+        """Fail a run whose job is parked: its workers died, or a bug of ours hit, each time."""
+        text = "The workers that took the run ended before it did, each time."
+        if reason != CONSUMER_LOST:
+            text = "The mesh failed to do the run, each time. The workers' logs say why."
+        failure = {"reason": "WORKER_DIED", "message": text}
+        if (claimed := await self._claim(entry.key)) is None:
+            return
+        run = claimed[0]
+        async with self._database.transaction() as tx:
+            ended = await self._store.finish(
+                tx, run.backtest_id, run.fence, FAILED, run.progress, failure, None
+            )
+            if ended is not None:
+                await done(tx, JOBS, run.backtest_id)
+                await events.tell(tx, ended)
+
     async def _claim(self, backtest_id: str) -> tuple[Run, Json] | None:
         async with self._database.transaction() as tx:
             claimed = await self._store.claim(
@@ -107,9 +125,9 @@ class Worker:
             async with asyncio.timeout(self._config.run_seconds):
                 outcome = await self._while_ours(watched, self._run(watched, inputs, folder))
         except Lost:
-            log.warning("run lost to another worker", extra={"backtest_id": run.backtest_id})
             shutil.rmtree(folder, ignore_errors=True)
-            return True
+            # The job stays open: the other one may die, or nobody has it (the database was away).
+            raise RunBusy("The run's lease was lost.") from None
         except TimeoutError:
             text = f"The run took longer than {self._config.run_seconds:g} s."
             outcome = Outcome({"type": "failed", "reason": "TIME_EXCEEDED", "message": text}, 0)
@@ -271,6 +289,7 @@ async def serve() -> None:
             claim_idle=config.lease_seconds,
             concurrency=config.slots,
             grace=0.0,
+            on_dead=worker.record,
         )
         async with until_told_to_stop("backtest-worker", config.http_listen) as stop:
             await consumer.run(stop)

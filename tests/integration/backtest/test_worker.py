@@ -175,6 +175,29 @@ async def test_bt07_emptied_redis_loses_no_job(bench: Bench) -> None:
     assert run.state == "SUCCEEDED"
 
 
+async def test_bt08_a_run_that_kills_its_workers_fails(bench: Bench) -> None:
+    """BT-08: a job whose workers died again and again ends as FAILED, and is parked."""
+    async with Publisher(bench.database, bench.redis):
+        backtest_id = await submit(bench, configured())
+        await bench.redis.xgroup_create(JOBS, "workers", id="0", mkstream=True)
+
+        async def taken() -> Any:
+            return await bench.redis.xreadgroup("workers", "dead", {JOBS: ">"})
+
+        await eventually(taken)
+        for number in range(5):
+            await bench.redis.xautoclaim(JOBS, "workers", f"dead-{number}", min_idle_time=0)
+        bench.workers.start()
+        run = await state(bench, backtest_id, "SUCCEEDED", "FAILED")
+        assert run.failure is not None
+        assert run.failure["reason"] == "WORKER_DIED"
+
+        async def parked() -> Any:
+            return await bench.redis.xlen(f"dead:{JOBS}")
+
+        assert await eventually(parked) == 1
+
+
 async def _progressed(bench: Bench, backtest_id: str) -> None:
     async def look() -> bool:
         run = await state(bench, backtest_id, "RUNNING")
