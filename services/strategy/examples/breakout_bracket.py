@@ -7,7 +7,8 @@ from msgspec import Meta
 from nautilus_trader.config import StrategyConfig
 from nautilus_trader.indicators import AverageTrueRange, DonchianChannel
 from nautilus_trader.model.data import Bar, BarType
-from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.enums import OrderSide, OrderType
+from nautilus_trader.model.events import OrderRejected
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
@@ -92,8 +93,17 @@ class BreakoutBracket(Strategy):
         )
         self.submit_order_list(brackets)
 
+    def on_order_rejected(self, event: OrderRejected) -> None:
+        """Hold no position without its stop: the market may have passed it by."""
+        order = self.cache.order(event.client_order_id)
+        if order is not None and order.order_type == OrderType.STOP_MARKET:
+            self._leave()
+
     def on_stop(self) -> None:
         """Leave the market."""
+        self._leave()
+
+    def _leave(self) -> None:
         self.cancel_all_orders(self.config.instrument_id)
         self.close_all_positions(self.config.instrument_id)
 

@@ -65,7 +65,7 @@ class Served:
 
     async def load(self, content: bytes, spec: pb.ImportSpec, **more: Any) -> pb.ImportJob:
         """Upload a file and wait for the end of its import."""
-        job = (await self.history.ImportData(parts(content, spec, **more))).job
+        job: pb.ImportJob = (await self.history.ImportData(parts(content, spec, **more))).job
         async with asyncio.timeout(60):
             while job.state not in FINAL:
                 await asyncio.sleep(0.02)

@@ -1,7 +1,9 @@
 """Imports, coverage and history over a real channel: cases MD-02 to MD-10."""
 
 import hashlib
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nautilus_trader.model.data import (
@@ -24,7 +26,7 @@ from meshkit.times import to_timestamp
 from services.backtest.engine.data import index_prices
 from services.market_data import sample
 
-CLASSES = {
+CLASSES: dict[int, Any] = {
     pb.DATA_KIND_QUOTE_TICK: QuoteTick,
     pb.DATA_KIND_TRADE_TICK: TradeTick,
     pb.DATA_KIND_BAR: Bar,
@@ -76,7 +78,7 @@ async def test_md02_every_kind_is_read_as_nautilus_reads_it(served: Served, tmp_
             assert_same(row, theirs[index])
 
 
-def read_by_nautilus(catalog: ParquetDataCatalog, kind: int, identifier: str) -> list:
+def read_by_nautilus(catalog: ParquetDataCatalog, kind: int, identifier: str) -> list[Any]:
     """Return Nautilus' objects; its catalog cannot read index prices, so the engine's reader
     does.
     """
@@ -87,7 +89,7 @@ def read_by_nautilus(catalog: ParquetDataCatalog, kind: int, identifier: str) ->
     return [each for chunk in chunks for each in chunk]
 
 
-def assert_same(row: dict, theirs: object) -> None:
+def assert_same(row: dict[str, Any], theirs: Any) -> None:
     """Compare a row with the object that Nautilus made of it."""
     assert int(row["ts_init"].value) == theirs.ts_init
     match theirs:
@@ -133,7 +135,7 @@ async def test_md04_a_cut_upload_leaves_nothing(served: Served) -> None:
     too_large = await failure(served.history.ImportData(parts(b"x" * (2**24 + 1), BARS)))
     assert too_large.reason == "UPLOAD_TOO_LARGE"
 
-    async def headless():  # type: ignore[no-untyped-def]  # a generator of one message
+    async def headless() -> AsyncIterator[rpc.ImportDataRequest]:
         yield rpc.ImportDataRequest(chunk=b"x")
 
     assert (await failure(served.history.ImportData(headless()))).reason == "UPLOAD_DISORDERED"

@@ -14,7 +14,7 @@ from meshkit.context import caller, request_id
 from meshkit.errors import NotFound
 
 SERVICE = "mesh.testing.v1.EchoService"
-METHODS = {
+METHODS: dict[str, dict[str, Any] | None] = {
     "Say": {"scope": "echo.say", "idempotent": True},
     "SayOpen": {"public": True},
     "SayKnown": {"authenticated": True},

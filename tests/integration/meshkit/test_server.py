@@ -148,10 +148,12 @@ async def test_health_and_reflection_need_no_token(server: MeshServer) -> None:
     """Health and reflection list the service to anybody who reaches the socket."""
     async with channel(server.listen) as to:
         check = health_pb2.HealthCheckRequest(service=SERVICE)
-        reply = await health_pb2_grpc.HealthStub(to).Check(check)
+        health: Any = health_pb2_grpc.HealthStub(to)
+        reply = await health.Check(check)
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
         asked = iter([reflection_pb2.ServerReflectionRequest(list_services="")])
-        stub = reflection_pb2_grpc.ServerReflectionStub(to)
+        make: Any = reflection_pb2_grpc.ServerReflectionStub
+        stub = make(to)
         answers = [answer async for answer in stub.ServerReflectionInfo(asked)]
     assert SERVICE in {s.name for s in answers[0].list_services_response.service}
 

@@ -1,7 +1,7 @@
 """A strategy service of the tests' own, with real stores."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,26 @@ class Served:
     database: Database
     stack: AsyncExitStack
 
-    async def stub(self, *scopes: str, **claims: object) -> Any:
+    async def stub(self, *scopes: str, **claims: Any) -> Any:
         """Return a stub for a caller with these scopes and claims."""
         token = self.signer.token(*(scopes or SCOPES), **claims)
         to = await self.stack.enter_async_context(channel(self.address, SERVICE, token=token))
         return StrategyServiceStub(to)
+
+
+def opened(database_url: str) -> AbstractAsyncContextManager[Database]:
+    """Return a database of the service, to be entered."""
+    return Database.open(database_url, schema="strategy", migrations=MIGRATIONS)
+
+
+def servicer(database: Database) -> Servicer:
+    """Return the service with small limits."""
+    return Servicer(
+        database,
+        Registry(StrategyStore(), events.tell),
+        Loading(seconds=4.0, memory_mb=256, at_once=2),
+        ("services.strategy.examples",),
+    )
 
 
 @pytest.fixture
@@ -48,19 +63,11 @@ async def served(database_url: str, tmp_path: Path) -> AsyncIterator[Served]:
     """Give a serving strategy service."""
     signer = Signer()
     async with AsyncExitStack() as stack:
-        database = await stack.enter_async_context(
-            Database.open(database_url, schema="strategy", migrations=MIGRATIONS)
-        )
+        database = await stack.enter_async_context(opened(database_url))
         server = await stack.enter_async_context(
             MeshServer(name="strategy", listen=f"unix:{tmp_path}/s.sock", keys=signer, grace=1.0)
         )
-        servicer = Servicer(
-            database,
-            Registry(StrategyStore(), events.tell),
-            Loading(seconds=4.0, memory_mb=256, at_once=2),
-            ("services.strategy.examples",),
-        )
-        add_StrategyServiceServicer_to_server(servicer, server.grpc)
+        add_StrategyServiceServicer_to_server(servicer(database), server.grpc)
         await server.start(SERVICE)
         yield Served(server.listen, signer, database, stack)
 

@@ -100,7 +100,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 async def until(condition: Callable[[], Awaitable[bool]], bound: float = BOUND) -> None:
     """Wait until a condition holds."""
     async with asyncio.timeout(bound):
-        while not await condition():  # noqa: ASYNC110  # the other side is another process
+        while not await condition():  # the other side is another process
             await asyncio.sleep(0.01)
 
 

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 import redis.asyncio
 
 from integration.streams.kit import JOBS, entries, until
+from meshkit import redis_group
 from meshkit.consumer import LOST, Consumer, first_time
 from meshkit.database import Database
 from meshkit.errors import StoreUnavailable
@@ -257,6 +259,31 @@ async def test_a_stop_lets_a_short_handler_end(client: redis.asyncio.Redis) -> N
         held.let_go.set()
     assert held.cancelled == 0
     assert await pending(client) == 0
+
+
+async def test_members_long_gone_are_forgotten(
+    client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A member that is away and holds nothing leaves the list; one that holds an entry stays."""
+    monkeypatch.setattr(redis_group, "_ABSENT_MS", 0)
+    await client.xgroup_create(JOBS, "workers", id="0", mkstream=True)
+    await client.xgroup_createconsumer(JOBS, "workers", "gone")
+    await send(client, "a")
+    await client.xreadgroup("workers", "holding", {JOBS: ">"})
+    await until(lambda: _idle(client))
+    seen = Seen()
+    async with consuming(client, seen, claim_idle=60.0):
+        await send(client, "b")
+        await until(lambda: seen.has("b"))
+    members: Any = await client.xinfo_consumers(JOBS, "workers")
+    names = {member["name"] for member in members}
+    assert b"gone" not in names
+    assert b"holding" in names
+
+
+async def _idle(client: redis.asyncio.Redis) -> bool:
+    members: Any = await client.xinfo_consumers(JOBS, "workers")
+    return all(member["idle"] > 0 for member in members)
 
 
 async def test_an_event_is_applied_once(database: Database) -> None:

@@ -217,6 +217,18 @@ async def test_old_numbers_in_redis_are_no_facts(
         assert await watcher.take(1) == ["real"]
 
 
+async def test_an_entry_that_is_no_fact_stops_nobody(
+    database: Database, hub: WatchHub, client: redis.asyncio.Redis
+) -> None:
+    """What somebody else put into the stream is passed by; PostgreSQL has the truth."""
+    watcher = await Watcher(hub).attach()
+    await happen(database, "a")
+    await watcher.take(1)
+    await client.xadd(STREAM, {"what": "nonsense"}, id="2-0")
+    await happen(database, "b", "c")
+    assert await watcher.take(3) == ["a", "b", "c"]
+
+
 @asynccontextmanager
 async def _two_hubs(database: Database, client: Any) -> AsyncIterator[tuple[WatchHub, WatchHub]]:
     async with WatchHub(database, client, [STREAM]) as a, WatchHub(database, client, [STREAM]) as b:
