@@ -81,6 +81,7 @@ class Consumer:
         self._link = Link(f"consumer:{stream}:{group}:{name}")
         self._running: dict[tuple[str, str], _Work] = {}
         self._next_claim = 0.0
+        self._first = True
 
     async def run(self, stop: asyncio.Event) -> None:
         """Consume until ``stop``; returns when every handler has ended."""
@@ -109,6 +110,9 @@ class Consumer:
             self._start(entry)
 
     async def _take(self, free: int) -> list[Entry]:
+        if self._first:
+            await self._group.forget_absent()
+            self._first = False
         now = asyncio.get_running_loop().time()
         if now >= self._next_claim:
             claimed = await self._group.claim(self._claim_idle, free)

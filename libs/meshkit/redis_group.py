@@ -14,6 +14,8 @@ from meshkit.redis_scripts import beside
 DEAD_LONGEST = 10_000
 """Parked entries kept per stream."""
 
+_ABSENT_MS = 24 * 3600 * 1000
+
 _GROUP_IS_GONE = ("NOGROUP", "UNBLOCKED")  # emptied before a read; while one waited
 
 
@@ -108,6 +110,19 @@ class Group:
             args=[self.group, entry.id, entry.seq, DEAD_LONGEST, *flat],
         )
 
+    async def forget_absent(self) -> None:
+        """Remove members that have not been seen for a day and hold nothing."""
+        if not await self._client.exists(self.stream):
+            return
+        try:
+            members: Any = await self._client.xinfo_consumers(self.stream, self.group)
+        except ResponseError as error:
+            await self._make_anew(error)
+            return
+        for member in members:
+            if not member["pending"] and member["idle"] > _ABSENT_MS:
+                await self._client.xgroup_delconsumer(self.stream, self.group, member["name"])
+
     async def _deliveries(self, entry_id: bytes) -> int:
         found: Any = await self._client.xpending_range(
             self.stream, self.group, min=entry_id, max=entry_id, count=1
@@ -129,5 +144,5 @@ def _entry(raw: tuple[bytes, dict[bytes, bytes]], deliveries: int) -> Entry:
     fields = raw[1] or {}
     if b"e" in fields:
         return Entry(entry_id.partition("-")[0], fields[b"e"], deliveries, entry_id)
-    key, seq = fields.get(b"k", b"").decode(), fields.get(b"s", b"").decode()
+    key, seq = (fields.get(name, b"").decode(errors="replace") for name in (b"k", b"s"))
     return Entry(key, fields.get(b"p", b""), deliveries, entry_id, seq)

@@ -7,6 +7,7 @@ away. So a watcher holds no queue, and its place is one number per stream.
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
@@ -24,6 +25,8 @@ from meshkit.redis_client import BLOCK_MS
 from meshkit.redis_mirror import Mirror
 from meshkit.watch_cursor import filter_hash as filter_hash
 from meshkit.watch_ring import Ring
+
+log = logging.getLogger("meshkit.watch")
 
 BATCH = 256
 """Events that are looked at for one batch."""
@@ -217,6 +220,9 @@ class WatchHub:
             except ERRORS as error:
                 self._ours.clear()
                 await asyncio.sleep(self._redis.down(error))
+            except Exception as error:  # what is no fact of ours; PostgreSQL leads past it
+                log.exception("a fact in Redis cannot be read")
+                await asyncio.sleep(self._redis.down(error))
 
     async def _read_redis(self) -> None:
         for stream in self._rings.keys() - self._ours:
@@ -239,6 +245,9 @@ class WatchHub:
                 self._postgres.up()
                 await asyncio.sleep(self._poll if self._redis.is_up else self._poll / 4)
             except ERRORS as error:
+                await asyncio.sleep(self._postgres.down(error))
+            except Exception as error:  # a bug must not end all watching without a word
+                log.exception("the heads cannot be read")
                 await asyncio.sleep(self._postgres.down(error))
 
     async def _read_heads(self) -> None:
