@@ -9,7 +9,7 @@ from nautilus_trader.indicators import AverageTrueRange, DonchianChannel
 from nautilus_trader.model.data import Bar, BarType
 from nautilus_trader.model.enums import OrderSide, OrderType
 from nautilus_trader.model.events import OrderRejected
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 from nautilus_trader.trading.strategy import Strategy
 
 Multiple = Annotated[float, Meta(gt=0.0, le=100.0)]
@@ -51,6 +51,7 @@ class BreakoutBracket(Strategy):
         super().__init__(config)
         self.channel = DonchianChannel(config.channel_period)
         self.range = AverageTrueRange(config.atr_period)
+        self.refused: ClientOrderId | None = None
 
     def on_start(self) -> None:
         """Watch the bars."""
@@ -96,7 +97,9 @@ class BreakoutBracket(Strategy):
     def on_order_rejected(self, event: OrderRejected) -> None:
         """Hold no position without its stop: the market may have passed it by."""
         order = self.cache.order(event.client_order_id)
-        if order is not None and order.order_type == OrderType.STOP_MARKET:
+        stop = order is not None and order.order_type == OrderType.STOP_MARKET
+        if stop and event.client_order_id != self.refused:  # the simulated venue says it twice
+            self.refused = event.client_order_id
             self._leave()
 
     def on_stop(self) -> None:
@@ -111,3 +114,4 @@ class BreakoutBracket(Strategy):
         """Forget what was seen."""
         self.channel.reset()
         self.range.reset()
+        self.refused = None

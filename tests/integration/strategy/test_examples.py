@@ -97,9 +97,9 @@ def test_st22_brackets_end_by_stop_or_target(engine: BacktestEngine) -> None:
     assert stops > 3
     assert targets > 3
     refused = [o for o in engine.cache.orders() if o.status == OrderStatus.REJECTED]
-    held = [p for p in closed(engine) if p.duration_ns > 0]
-    assert len(refused) == 2  # one stop, with its target, that the market had passed by already
-    assert len(held) == len(closed(engine)) - 1
+    assert {o.order_type for o in refused} == {OrderType.STOP_MARKET, OrderType.LIMIT}
+    left_otherwise = len(closed(engine)) - stops - targets - len(refused) // 2
+    assert left_otherwise in {0, 1}  # the last position may have been open at the end
 
 
 def test_st22_the_actor_counts(engine: BacktestEngine) -> None:
