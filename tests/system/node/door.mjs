@@ -1,40 +1,72 @@
-// The main job from Node: exchange the API key, create a backtest, watch it to its end, read its result.
-// Usage: node door.mjs ADDRESS SPEC.json   (MESH_API_KEY holds the key; protos/ is read from the repository)
+// The main job from Node: exchange the API key, list the strategies, create a backtest, watch it to its end, read its
+// result. Prints the backtest as JSON; its orders are written to FOLDER/orders.arrow.
+// Usage: MESH_API_KEY=nm_... node door.mjs 127.0.0.1:8080 backtest.json FOLDER   (contracts: protos/ of the repository)
 import { randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createWriteStream, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import loader from '@grpc/proto-loader';
 
-const [address, specFile] = process.argv.slice(2);
+const [address, specFile, folder] = process.argv.slice(2);
 const protos = fileURLToPath(new URL('../../../protos/', import.meta.url));
-const definition = loader.loadSync(
-  ['mesh/gateway/v1/auth_service.proto', 'mesh/backtest/v1/backtest_service.proto'],
-  { includeDirs: [protos, `${protos}vendor`], keepCase: true, longs: Number, enums: String, oneofs: true },
+const areas = { gateway: 'auth', strategy: 'strategy', backtest: 'backtest' };
+const files = Object.entries(areas).map(([area, name]) => `mesh/${area}/v1/${name}_service.proto`);
+const { mesh } = grpc.loadPackageDefinition(
+  loader.loadSync(files, {
+    includeDirs: [protos, `${protos}vendor`],
+    keepCase: true,
+    longs: Number,
+    enums: String,
+    defaults: true,
+    oneofs: true,
+  }),
 );
-const { mesh } = grpc.loadPackageDefinition(definition);
+
 const credentials = grpc.credentials.createInsecure();
 const auth = new mesh.gateway.v1.AuthService(address, credentials);
+const strategies = new mesh.strategy.v1.StrategyService(address, credentials);
 const backtests = new mesh.backtest.v1.BacktestService(address, credentials);
+const metadata = new grpc.Metadata();
 
-const call = (client, method, request, metadata = new grpc.Metadata()) =>
+const call = (client, method, request) =>
   new Promise((resolve, reject) =>
     client[method](request, metadata, { deadline: Date.now() + 30_000 }, (error, reply) =>
-      error ? reject(error) : resolve(reply)),
+      error ? reject(error) : resolve(reply),
+    ),
   );
 
+// protobufjs knows google.protobuf.Struct by its fields alone: these two write JSON values in them.
+const struct = (object) => ({
+  fields: Object.fromEntries(Object.entries(object).map(([key, value]) => [key, wrapped(value)])),
+});
+const wrapped = (value) => {
+  if (value === null) return { nullValue: 'NULL_VALUE' };
+  if (Array.isArray(value)) return { listValue: { values: value.map(wrapped) } };
+  if (typeof value === 'object') return { structValue: struct(value) };
+  return { [`${{ boolean: 'bool' }[typeof value] ?? typeof value}Value`]: value };
+};
+
 const { token } = await call(auth, 'ExchangeApiKey', { api_key: process.env.MESH_API_KEY });
-const metadata = new grpc.Metadata();
 metadata.set('authorization', `Bearer ${token}`);
 
-const spec = JSON.parse(readFileSync(specFile, 'utf8'));
-const request = { request_id: randomUUID(), name: 'from Node', spec };
-const { backtest } = await call(backtests, 'CreateBacktest', request, metadata);
+const listed = await call(strategies, 'ListStrategies', {});
+console.error('strategies:', listed.strategies.map((each) => each.strategy_id).join(', '));
 
-const events = backtests.WatchBacktest({ backtest_id: backtest.backtest_id }, metadata);
-for await (const event of events) {
+const spec = JSON.parse(readFileSync(specFile, 'utf8'));
+spec.components = spec.components.map((each) => ({ ...each, config: struct(each.config) }));
+const request = { request_id: randomUUID(), name: 'by Node', spec };
+const { backtest_id } = (await call(backtests, 'CreateBacktest', request)).backtest;
+
+for await (const event of backtests.WatchBacktest({ backtest_id }, metadata)) {
   if (event.progress) console.error(`${Math.round(event.progress.fraction * 100)} %`);
 }
-const done = await call(backtests, 'GetBacktest', { backtest_id: backtest.backtest_id }, metadata);
-console.log(JSON.stringify(done.backtest, null, 2));
-process.exit(done.backtest.state === 'BACKTEST_STATE_SUCCEEDED' ? 0 : 1);
+const orders = createWriteStream(`${folder}/orders.arrow`);
+for await (const { chunk } of backtests.ReadBacktestResult({ backtest_id, table: 'RESULT_TABLE_ORDERS' }, metadata)) {
+  orders.write(chunk.data);
+}
+await new Promise((resolve) => orders.end(resolve));
+
+const { backtest } = await call(backtests, 'GetBacktest', { backtest_id });
+console.log(JSON.stringify(backtest));
+for (const client of [auth, strategies, backtests]) client.close();
+process.exitCode = backtest.state === 'BACKTEST_STATE_SUCCEEDED' ? 0 : 1;
