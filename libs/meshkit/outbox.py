@@ -80,6 +80,12 @@ async def mark(connection: Connection, seqs: Sequence[int], epoch: str) -> set[i
     return {row["seq"] for row in rows}
 
 
+async def wanted(connection: Connection, seqs: Sequence[int]) -> set[int]:
+    """Return which of these rows are not done."""
+    rows = await connection.fetch("SELECT seq FROM outbox WHERE seq = ANY($1) AND NOT done", seqs)
+    return {row["seq"] for row in rows}
+
+
 async def forget_other_epochs(connection: Connection, epoch: str) -> None:
     """Make every row that another Redis had unpublished again."""
     await connection.execute(

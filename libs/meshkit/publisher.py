@@ -186,7 +186,10 @@ class _Outbox:
                 rows = await outbox.published(connection, after)
             if not rows:
                 return
-            await self._queues.ensure(rows)
+            if await self._queues.ensure(rows):  # among them may be some that are done by now
+                async with self._database.connection() as connection:
+                    wanted = await outbox.wanted(connection, [row.seq for row in rows])
+                await self._queues.drop([row for row in rows if row.seq not in wanted])
             after = rows[-1].seq
 
     async def _see_epoch(self) -> Epoch:

@@ -109,11 +109,13 @@ class Queues:
         server = await self._client.info("server")
         return Epoch(str(server["run_id"]), _text(mark))
 
-    async def ensure(self, rows: Sequence[Row]) -> None:
-        """Add the rows that their streams lack."""
+    async def ensure(self, rows: Sequence[Row]) -> int:
+        """Add the rows that their streams lack; return how many."""
+        added = 0
         for stream, group in groupby(sorted(rows, key=_ORDER), key=attrgetter("stream")):
             flat = [part for row in group for part in (row.seq, row.key, row.payload)]
-            await self._ensure(keys=[stream, beside("index", stream)], args=flat)
+            added += int(await self._ensure(keys=[stream, beside("index", stream)], args=flat))
+        return added
 
     async def drop(self, rows: Sequence[Row]) -> None:
         """Take rows out of their streams."""
