@@ -1,0 +1,1 @@
+"""Run by an environment with stock dependencies: nothing of the mesh is imported here."""
