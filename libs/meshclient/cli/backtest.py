@@ -134,7 +134,7 @@ async def list_(
         ["backtest", "name", "state", "orders", "result", "created (UTC)"],
         [_row(each) for each in found],
         right=["orders", "result"],
-        whole=["backtest", "state"],
+        whole=["backtest", "state", "created (UTC)"],
         empty="No runs yet. `meshctl backtest run --example` makes one.",
     )
 
@@ -146,7 +146,7 @@ def _row(run: pb.Backtest) -> tuple[object, ...]:
         state_name(run.state),
         run.result.total_orders if run.HasField("result") else "",
         _outcome(run),
-        moment(run.meta.create_time)[:16],
+        moment(run.meta.create_time)[5:16],
     )
 
 
