@@ -1,4 +1,4 @@
-"""Code that cannot be stored, each with its typed error: case ST-10."""
+"""Code that cannot be stored, each with its typed error: cases ST-10 to ST-15."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Code that tries to get away: cases ST-16 to ST-19."""
+"""Code that tries to get away: cases ST-16 to ST-21."""
 
 import secrets
 import socket
