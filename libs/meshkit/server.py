@@ -143,9 +143,7 @@ def open_http_port(name: str, listen: str, routes: Mapping[str, Route]) -> HttpP
     try:
         return HttpPort(listen, routes)
     except OSError as error:
-        raise ConfigError(
-            [f"{name} cannot serve metrics on {listen}: {error.strerror}"]
-        ) from None
+        raise ConfigError([f"{name} cannot serve metrics on {listen}: {error.strerror}"]) from None
 
 
 @asynccontextmanager
