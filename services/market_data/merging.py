@@ -8,11 +8,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from services.market_data.errors import ImportFault
+from services.market_data.parsing.raw import MOST_FAULTS, fault
 from services.market_data.tables import BINARY
 
 MOST_GAPS = 100
-KEYS = {"BAR": ("ts_init",), "TRADE_TICK": ("trade_id",)}
-"""Columns that name a row of a kind: two rows of one name must be equal."""
+KEYS = {"BAR": "ts_init", "TRADE_TICK": "trade_id"}
+"""Column that names a row of a kind: two rows of one name must be equal."""
+
+SEQUENCES = frozenset({"ORDER_BOOK_DELTA"})
+"""Kinds of which an equal row may follow another and mean something: add, delete, add again."""
+
+MOST_SORTED = 20_000_000
+"""Rows that are sorted in memory; a larger file must come sorted."""
 
 
 @dataclass
@@ -28,41 +35,94 @@ class Counts:
     gaps: list[tuple[int, int, int]] = field(default_factory=list)
 
 
-def in_order(rows: pa.Table, *, require_sorted: bool, counts: Counts) -> pa.Table:
-    """Return stored rows in the order of time, keeping the file's order among equal times."""
-    times = rows["ts_init"].to_numpy()
+@dataclass(frozen=True)
+class Lines:
+    """Stored rows and the line of the file that each came from."""
+
+    rows: pa.Table
+    lines: np.ndarray
+
+    def take(self, order: np.ndarray) -> "Lines":
+        """Return the rows at these places."""
+        return Lines(self.rows.take(pa.array(order)), self.lines[order])
+
+    def where(self, mask: np.ndarray) -> "Lines":
+        """Return the rows where the mask is set."""
+        return Lines(self.rows.filter(pa.array(mask)), self.lines[mask])
+
+
+def in_order(given: Lines, *, require_sorted: bool, counts: Counts) -> Lines:
+    """Return rows in the order of time, keeping the file's order among equal times."""
+    times = given.rows["ts_init"].to_numpy()
     counts.rows_read = len(times)
-    counts.rows_unsorted = int((np.diff(times.astype(np.int64)) < 0).sum())
-    if not counts.rows_unsorted:
-        return rows
+    early = np.flatnonzero(np.diff(times.view(np.int64)) < 0) + 1
+    counts.rows_unsorted = len(early)
+    if not len(early):
+        return given
     if require_sorted:
         raise ImportFault(
             "BAD_ROW",
-            f"{counts.rows_unsorted} rows are earlier than the row before them. "
+            f"{len(early)} rows are earlier than the row before them. "
             "Sort the file, or leave out require_sorted.",
+            [_fault(given, int(row), "ts_init", "is earlier than the row before")
+             for row in early[:MOST_FAULTS]],
+            len(early),
         )
-    return rows.take(pa.array(np.argsort(times, kind="stable")))
+    if len(times) > MOST_SORTED:
+        raise ImportFault("BAD_FILE", f"More than {MOST_SORTED} rows, out of order. Sort the file.")
+    return given.take(np.argsort(times, kind="stable"))
 
 
-def without_duplicates(rows: pa.Table, kind: str, counts: Counts) -> pa.Table:
-    """Drop rows that repeat another exactly; raises ``ROW_CONFLICT`` for two rows of one name."""
-    repeated = _hashes(rows).duplicated().to_numpy()
-    counts.duplicates = int(repeated.sum())
-    kept = rows.filter(pa.array(~repeated)) if counts.duplicates else rows
-    _check_conflicts(kept, kind, "the file")
-    return kept
+def without_duplicates(given: Lines, kind: str, counts: Counts) -> Lines:
+    """Drop rows that repeat another; raises ``ROW_CONFLICT`` for two rows of one name.
+
+    Of kinds without a name only a row equal to the one before it: A, B, A of one instant is news
+    three times.
+    """
+    repeated = _repeated(given.rows, kind)
+    counts.duplicates = len(repeated)
+    if len(repeated):
+        mask = np.ones(given.rows.num_rows, dtype=bool)
+        mask[repeated] = False
+        given = given.where(mask)
+    _check_conflicts(given, kind, "the file")
+    return given
 
 
-def merged(existing: pa.Table, rows: pa.Table, kind: str, counts: Counts) -> pa.Table:
-    """Return the rows of both in the order of time; raises ``ROW_CONFLICT``."""
-    both = pd.concat([_hashes(existing), _hashes(rows)], ignore_index=True)
+def _repeated(rows: pa.Table, kind: str) -> np.ndarray:
+    """Return the places of rows to drop. Only rows of one time can be equal, so most are never
+    hashed.
+    """
+    times = rows["ts_init"].to_numpy()
+    same = times[1:] == times[:-1]
+    if kind in SEQUENCES or not same.any():
+        return np.array([], dtype=np.int64)
+    places = np.flatnonzero(np.append(same, False) | np.append(False, same))
+    hashes = _hashes(rows.take(pa.array(places)))
+    if kind in KEYS:
+        return places[hashes.duplicated().to_numpy()]
+    return places[(hashes == hashes.shift()).all(axis=1).to_numpy()]
+
+
+def merged(existing: pa.Table, given: Lines, kind: str, counts: Counts) -> pa.Table:
+    """Return the rows of both in the order of time; raises ``ROW_CONFLICT``.
+
+    A row is present when the catalog has it as many times as the file has up to there.
+    """
+    both = pd.concat([_counted(existing), _counted(given.rows)], ignore_index=True)
     present = both.duplicated().to_numpy()[existing.num_rows :]
     counts.rows_present = int(present.sum())
-    fresh = rows.filter(pa.array(~present))
-    together = pa.concat_tables([existing, fresh])
-    _check_conflicts(together, kind, "the catalog")
+    fresh = given.where(~present)
+    together = pa.concat_tables([existing, fresh.rows])
+    known = np.zeros(existing.num_rows, dtype=np.int64)
+    _check_conflicts(Lines(together, np.append(known, fresh.lines)), kind, "the catalog")
     times = together["ts_init"].to_numpy()
     return together.take(pa.array(np.argsort(times, kind="stable")))
+
+
+def _counted(rows: pa.Table) -> pd.DataFrame:
+    hashes = _hashes(rows)
+    return hashes.assign(count=hashes.groupby(list(hashes.columns)).cumcount())
 
 
 def find_gaps(rows: pa.Table, step: int, counts: Counts) -> None:
@@ -76,22 +136,26 @@ def find_gaps(rows: pa.Table, step: int, counts: Counts) -> None:
     counts.gaps = [(int(times[i]), int(times[i + 1]), int(missing[i])) for i in holes[:MOST_GAPS]]
 
 
-def _check_conflicts(rows: pa.Table, kind: str, where: str) -> None:
+def _check_conflicts(given: Lines, kind: str, where: str) -> None:
     key = KEYS.get(kind)
-    if key is None:
+    if key is None or pc.count_distinct(given.rows[key]).as_py() == given.rows.num_rows:
         return
-    frame = rows.select(list(key)).to_pandas()
-    clashing = np.flatnonzero(frame.duplicated().to_numpy())
-    if not len(clashing):
-        return
-    row = int(clashing[0])
-    name = ", ".join(str(frame[column].iloc[row]) for column in key)
+    clashing = np.flatnonzero(given.rows[key].to_pandas().duplicated().to_numpy())
+    text = f"contradicts another row of {where} with this {key}"
+    faults = [_fault(given, int(row), key, text) for row in clashing[:MOST_FAULTS]]
     raise ImportFault(
         "ROW_CONFLICT",
-        f"{len(clashing)} rows contradict others of {where}; the first has {key[0]} {name}. "
+        f"{len(clashing)} rows contradict others of {where}; the first is line "
+        f"{faults[0]['line']} with {key} {faults[0]['value']}. "
         "Nothing was imported; mend the file, or import it with REPLACE.",
-        count=len(clashing),
+        faults,
+        len(clashing),
     )
+
+
+def _fault(given: Lines, row: int, column: str, description: str) -> dict[str, object]:
+    value = given.rows[column][row].as_py()
+    return fault(int(given.lines[row]), column, value, description)
 
 
 def _hashes(rows: pa.Table) -> pd.DataFrame:

@@ -78,9 +78,8 @@ async def _start(client: MeshClient, job: Job) -> float:
     started = time.perf_counter()
     made_run = await client.backtests.create(job.spec())
     seen = 0.0
-    async for message in client.backtests.watch(made_run.backtest_id):
-        state = message.backtest.state
-        if not seen and state not in (pb.BACKTEST_STATE_UNSPECIFIED, pb.BACKTEST_STATE_PENDING):
+    async for run in client.backtests.watch(made_run.backtest_id):
+        if not seen and run.state != pb.BACKTEST_STATE_PENDING:
             seen = time.perf_counter()
     return (seen - started) * 1000
 

@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from nautilus_trader.model import instruments as classes
 from nautilus_trader.model.identifiers import InstrumentId, Symbol
 from nautilus_trader.model.instruments import BettingInstrument, Instrument, SyntheticInstrument
+from nautilus_trader.model.objects import Currency
 
 from mesh.marketdata.v1 import instrument_pb2 as pb
 from meshkit import enums
@@ -44,6 +45,7 @@ def to_nautilus(definition: pb.InstrumentDefinition) -> Instrument | SyntheticIn
         "BETTING_INSTRUMENT": _betting,
         "SYNTHETIC_INSTRUMENT": _synthetic,
     }
+    _check_currencies(name, definition)
     try:
         if name in special:
             return special[name](definition)
@@ -53,6 +55,17 @@ def to_nautilus(definition: pb.InstrumentDefinition) -> Instrument | SyntheticIn
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         raise _invalid("definition", f"Nautilus refuses it: {_sentence(error)}") from None
     return made
+
+
+def _check_currencies(name: str, definition: pb.InstrumentDefinition) -> None:
+    """Refuse codes that Nautilus does not know: it would take a typing error for a new token."""
+    if name.startswith("CRYPTO") or _bare_asset_class(definition) == "CRYPTOCURRENCY":
+        return
+    for field in ("base_currency", "quote_currency", "settlement_currency"):
+        code = getattr(definition, field)
+        if code and Currency.from_internal_map(code) is None:
+            text = f"'{code}' is no currency that Nautilus knows; is it a token (asset_class)?"
+            raise _invalid(f"definition.{field}", text)
 
 
 def describe(instrument: Any, given: pb.InstrumentDefinition) -> pb.InstrumentDefinition:
@@ -149,6 +162,7 @@ def _has_lots(definition: pb.InstrumentDefinition) -> bool:
         "CRYPTO_FUTURES_SPREAD",
         "CRYPTO_OPTION",
         "CRYPTO_OPTION_SPREAD",
+        "PERPETUAL_CONTRACT",
     }
 
 
@@ -221,5 +235,7 @@ def _invalid(field: str, text: str) -> InvalidField:
 def _sentence(error: Exception) -> str:
     """Return what an error says, without what only a programmer can use."""
     if isinstance(error, KeyError):
-        return f"{error.args[0]} is not known or missing"
-    return str(error).splitlines()[0][:300] if str(error) else "a required field is missing"
+        return f"'{error.args[0]}' is not known or missing"
+    if isinstance(error, ValueError) and str(error):
+        return str(error).splitlines()[0][:300]
+    return "a field that this type requires is missing or of the wrong kind"

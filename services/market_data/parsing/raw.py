@@ -1,6 +1,6 @@
 """A file → a table of its columns as they stand there, with the line of each row."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from csv import reader
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,10 @@ from services.market_data.errors import ImportFault
 
 MOST_FAULTS = 100
 CUT = 100
+BLOCK = 16 * 2**20
+"""Bytes of CSV that are worked on at once."""
+
+BLOCK_ROWS = 262_144
 
 
 @dataclass
@@ -57,28 +61,26 @@ def fault(line: int, column: str, value: object, description: str) -> dict[str, 
     return {"line": line, "column": column, "value": text, "description": description}
 
 
-def read_csv(path: Path, delimiter: str, header: Sequence[str] | None) -> Raw:
-    """Read a CSV file as text; ``header`` names the columns of a file that has no header line."""
-    ragged: list[dict[str, object]] = []
-    empty: list[int] = []
+def read_csv(
+    path: Path, delimiter: str, header: Sequence[str] | None, *, skip_first: bool = False
+) -> Iterator[Raw]:
+    """Yield a CSV file as text, block by block, so that a file larger than memory can be read.
 
-    def odd_row(row: csv.InvalidRow) -> str:
-        line = int(row.number)
-        if not row.text.strip():
-            empty.append(line)
-        else:
-            text = f"has {row.actual_columns} columns, and the file has {row.expected_columns}"
-            ragged.append(fault(line, "", row.text, text))
-        return "skip"
-
+    ``header`` names the columns of a file that has no header line, or of one whose header line is
+    to be skipped.
+    """
+    odd = _OddRows()
     try:
-        table = csv.read_csv(
+        blocks = csv.open_csv(
             path,
             read_options=csv.ReadOptions(
-                use_threads=False, column_names=list(header) if header else None
+                use_threads=False,
+                column_names=list(header) if header else None,
+                skip_rows=1 if skip_first else 0,
+                block_size=BLOCK,
             ),
             parse_options=csv.ParseOptions(
-                delimiter=delimiter or ",", invalid_row_handler=odd_row, ignore_empty_lines=False
+                delimiter=delimiter or ",", invalid_row_handler=odd, ignore_empty_lines=False
             ),
             convert_options=csv.ConvertOptions(
                 column_types=dict.fromkeys(header or _header(path, delimiter), pa.string()),
@@ -86,13 +88,38 @@ def read_csv(path: Path, delimiter: str, header: Sequence[str] | None) -> Raw:
                 null_values=[""],
             ),
         )
+        line = 1 if header and not skip_first else 2
+        for batch in blocks:
+            table = pa.Table.from_batches([batch])
+            lines = _lines(table.num_rows, line, odd.skipped())
+            line = int(lines[-1]) + 1 if len(lines) else line
+            names = [name.strip() for name in table.column_names]
+            table, lines = _without_empty(table.rename_columns(names), lines)
+            yield Raw(table, lines, odd.ragged[:MOST_FAULTS], len(odd.ragged))
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:
         raise ImportFault("BAD_FILE", f"The file is not CSV: {_first(error)}") from None
-    skipped = np.array(sorted([*empty, *(int(str(f["line"])) for f in ragged)]), dtype=np.int64)
-    lines = _lines(table.num_rows, 1 if header else 2, skipped)
-    names = [name.strip() for name in table.column_names]
-    table, lines = _without_empty(table.rename_columns(names), lines)
-    return Raw(table, lines, ragged[:MOST_FAULTS], len(ragged))
+
+
+class _OddRows:
+    """Notes lines that are no rows of the file's width: empty ones, and ragged ones as faults."""
+
+    def __init__(self) -> None:
+        self.ragged: list[dict[str, object]] = []
+        self._empty: list[int] = []
+
+    def __call__(self, row: csv.InvalidRow) -> str:
+        line = int(row.number)
+        if not row.text.strip():
+            self._empty.append(line)
+        else:
+            text = f"has {row.actual_columns} columns, and the file has {row.expected_columns}"
+            self.ragged.append(fault(line, "", row.text, text))
+        return "skip"
+
+    def skipped(self) -> np.ndarray:
+        """Return the lines that hold no row."""
+        lines = [*self._empty, *(int(str(each["line"])) for each in self.ragged)]
+        return np.array(sorted(lines), dtype=np.int64)
 
 
 def _without_empty(table: pa.Table, lines: np.ndarray) -> tuple[pa.Table, np.ndarray]:
@@ -110,18 +137,22 @@ def _header(path: Path, delimiter: str) -> list[str]:
 
 
 def _lines(rows: int, first: int, skipped: np.ndarray) -> np.ndarray:
-    """Return the line of each row, where some lines between held none."""
-    lines = np.arange(first, first + rows + len(skipped), dtype=np.int64)
-    return lines[~np.isin(lines, skipped)][:rows]
+    """Return the line of each row from line ``first`` on, where some lines between hold none."""
+    later = skipped[skipped >= first]
+    lines = np.arange(first, first + rows + len(later), dtype=np.int64)
+    return lines[~np.isin(lines, later)][:rows]
 
 
-def read_parquet(path: Path) -> Raw:
-    """Read a Parquet file."""
+def read_parquet(path: Path) -> Iterator[Raw]:
+    """Yield the rows of a Parquet file, block by block."""
+    first = 1
     try:
-        table = pq.ParquetFile(path).read()
+        for batch in pq.ParquetFile(path).iter_batches(BLOCK_ROWS):
+            lines = np.arange(first, first + batch.num_rows, dtype=np.int64)
+            first += batch.num_rows
+            yield Raw(pa.Table.from_batches([batch]), lines)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
         raise ImportFault("BAD_FILE", f"The file is not Parquet: {_first(error)}") from None
-    return Raw(table, np.arange(1, table.num_rows + 1, dtype=np.int64))
 
 
 def _first(error: Exception) -> str:
