@@ -1,17 +1,15 @@
-"""The sample's backtest, and what must come out of it alike by every door."""
+"""The backtest that is run through each door, and what must come out of it alike."""
 
+from pathlib import Path
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 
-from meshclient import samples
+from meshclient import spec
 from meshclient.client import MeshClient
 from running_mesh import RunningMesh
 
-
-def spec() -> dict[str, Any]:
-    """Return the sample's spec as JSON has it."""
-    return MessageToDict(samples.load().spec, preserving_proto_field_name=True)
+SPEC = Path(__file__).parent / "e2e" / "doors" / "backtest.json"
 
 
 def figures(run: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +25,7 @@ def figures(run: dict[str, Any]) -> dict[str, Any]:
 
 
 async def by_python(mesh: RunningMesh) -> dict[str, Any]:
-    """Run the sample through the Python client, and return its figures."""
+    """Run it through the Python client, and return its figures."""
     async with MeshClient.from_profile(env=mesh.env) as client:
-        run = await client.backtests.run(samples.load().spec)
+        run = await client.backtests.run(spec.load(SPEC).spec)
     return figures(MessageToDict(run, preserving_proto_field_name=True))
