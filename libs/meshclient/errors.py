@@ -93,6 +93,13 @@ class SpecError(MeshClientError):
         )
 
 
+class UsageError(MeshClientError):
+    """A command line that cannot be carried out; the message says what would be right."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, code="INVALID_ARGUMENT", reason="USAGE")
+
+
 class JobFailed(MeshClientError):
     """Work that was accepted ended badly: a run or an import; ``resource`` is its last state."""
 

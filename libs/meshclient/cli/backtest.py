@@ -12,7 +12,7 @@ from meshclient.cli.output import moment
 from meshclient.cli.progress import run_bar, state_name
 from meshclient.cli.results import show_result
 from meshclient.cli.runs import SpecOptions, spec_from
-from meshclient.errors import JobFailed, SpecError
+from meshclient.errors import JobFailed, UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Run backtests and read what came out.")
 
@@ -69,7 +69,7 @@ async def run(
 def _pairs(pairs: Sequence[str], option: str) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
-            raise SpecError(f"{option} must be NAME=VALUE, not '{pair}'.")
+            raise UsageError(f"{option} must be NAME=VALUE, not '{pair}'.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 
@@ -162,7 +162,7 @@ def _outcome(run: pb.Backtest) -> str:
 def _state(text: str) -> int:
     states = {state_name(number).lower(): number for number in pb.BacktestState.values() if number}
     if text.lower() not in states:
-        raise SpecError(f"--state must be one of {', '.join(states)}, not '{text}'.")
+        raise UsageError(f"--state must be one of {', '.join(states)}, not '{text}'.")
     return states[text.lower()]
 
 

@@ -10,7 +10,7 @@ from meshclient.cli.backtest import RunId
 from meshclient.cli.backtest import app as app  # these commands are added to it
 from meshclient.cli.base import Shell, command
 from meshclient.cli.results import show_run
-from meshclient.errors import SpecError
+from meshclient.errors import UsageError
 from meshclient.figure import write_png
 
 
@@ -65,10 +65,10 @@ async def export(
 ) -> None:
     """Write orders, fills, positions, account and equity as files."""
     if format not in ("parquet", "csv"):
-        raise SpecError(f"--format must be parquet or csv, not '{format}'.")
+        raise UsageError(f"--format must be parquet or csv, not '{format}'.")
     for name in table or []:
         if name not in TABLES:
-            raise SpecError(f"--table must be one of {', '.join(TABLES)}, not '{name}'.")
+            raise UsageError(f"--table must be one of {', '.join(TABLES)}, not '{name}'.")
     found = await shell.mesh.backtests.find(backtest_id)
     tables = table or list(TABLES)
     files = await shell.mesh.backtests.export(found, out, tables=tables, format=format)

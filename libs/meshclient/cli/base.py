@@ -16,7 +16,7 @@ from meshclient import profiles
 from meshclient.cli.hints import hint
 from meshclient.cli.output import Output
 from meshclient.client import MeshClient
-from meshclient.errors import JobFailed, MeshClientError, SpecError
+from meshclient.errors import JobFailed, MeshClientError, UsageError
 
 USAGE, AUTH, NOT_FOUND, FAILED, OTHER, INTERRUPTED = 2, 3, 4, 5, 1, 130
 
@@ -62,7 +62,7 @@ class Shell:
         if yes:
             return
         if not sys.stdin.isatty():
-            raise SpecError("This cannot be taken back: repeat it with --yes.")
+            raise UsageError("This cannot be taken back: repeat it with --yes.")
         typer.confirm(question, abort=True, err=True)
 
     async def close(self) -> None:

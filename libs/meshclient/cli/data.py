@@ -9,7 +9,7 @@ import typer
 from meshclient.cli.base import Shell, command
 from meshclient.cli.output import moment, size
 from meshclient.data import KINDS, selection
-from meshclient.errors import SpecError
+from meshclient.errors import UsageError
 from meshclient.tables import write_table
 
 app = typer.Typer(no_args_is_help=True, help="Import, list, read and delete market data.")
@@ -25,7 +25,7 @@ End = Annotated[datetime | None, typer.Option(help="Last time, UTC, included.")]
 def check_choice(value: str, known: dict[str, Any], option: str) -> None:
     """Refuse a value of an option that is not among the known ones; empty is none."""
     if value and value not in known:
-        raise SpecError(f"{option} must be one of {', '.join(known)}, not '{value}'.")
+        raise UsageError(f"{option} must be one of {', '.join(known)}, not '{value}'.")
 
 
 @command(app, "ls")

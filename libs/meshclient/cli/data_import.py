@@ -12,7 +12,7 @@ from meshclient.cli.data import app as app  # these commands are added to it
 from meshclient.cli.output import moment
 from meshclient.cli.progress import job_state_name, upload_bar
 from meshclient.data import KINDS, kind_of
-from meshclient.errors import SpecError
+from meshclient.errors import UsageError
 from meshclient.fill import Filler
 
 FORMATS = {
@@ -65,14 +65,14 @@ def _format(file: Path, wanted: str) -> int:
     check_choice(wanted, FORMATS, "--format")
     found = wanted or {".csv": "csv", ".parquet": "parquet"}.get(file.suffix.lower(), "")
     if not found:
-        raise SpecError(f"Name the format of {file.name} with --format: {', '.join(FORMATS)}.")
+        raise UsageError(f"Name the format of {file.name} with --format: {', '.join(FORMATS)}.")
     return FORMATS[found]
 
 
 def _columns(pairs: list[str]) -> dict[str, str]:
     for pair in pairs:
         if "=" not in pair:
-            raise SpecError(f"--column must be OURS=THEIRS, not '{pair}'.")
+            raise UsageError(f"--column must be OURS=THEIRS, not '{pair}'.")
     return dict(pair.split("=", 1) for pair in pairs)
 
 

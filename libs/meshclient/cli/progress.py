@@ -124,7 +124,7 @@ def upload_bar(
                 task,
                 description=f"{job_state_name(job.state).lower()} {name}",
                 completed=int(job.progress * total),
-                total=total,
+                total=total if job.progress else None,  # the bar moves to and fro until then
             )
 
         yield sent, job_now

@@ -8,7 +8,7 @@ from typing import Any
 
 from meshclient import samples, spec
 from meshclient.cli.base import Shell
-from meshclient.errors import SpecError
+from meshclient.errors import UsageError
 from meshclient.quick import Quick, quick_spec
 
 
@@ -33,7 +33,7 @@ class SpecOptions:
 async def spec_from(shell: Shell, options: SpecOptions) -> spec.RunSpec:
     """Return what to run; exactly one of file, ``--example`` and ``--strategy`` says it."""
     if (bool(options.file) or options.example) == bool(options.strategy):
-        raise SpecError("Give one of: a spec file, --example, or --strategy with data.")
+        raise UsageError("Give one of: a spec file, --example, or --strategy with data.")
     if options.example:
         return samples.load(options.file or samples.DEFAULT)
     if options.file:
@@ -57,7 +57,7 @@ def _setting(text: str) -> tuple[str, Any]:
     """Return name and value of ``NAME=VALUE``; the value is JSON where it reads as such."""
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise SpecError(f"--set must be NAME=VALUE, not '{text}'.")
+        raise UsageError(f"--set must be NAME=VALUE, not '{text}'.")
     try:
         return name, json.loads(value)
     except ValueError:
@@ -70,4 +70,4 @@ def _time(text: str, option: str) -> datetime | None:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise SpecError(f"{option} must be a date such as 2024-01-31, not '{text}'.") from None
+        raise UsageError(f"{option} must be a date such as 2024-01-31, not '{text}'.") from None

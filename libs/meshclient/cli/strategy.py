@@ -10,7 +10,7 @@ from google.protobuf import json_format
 from mesh.strategy.v1 import strategy_pb2 as pb
 from meshclient.cli.base import Shell, command
 from meshclient.cli.schema import INHERITED, config_rows
-from meshclient.errors import MeshClientError, SpecError
+from meshclient.errors import MeshClientError, SpecError, UsageError
 from meshclient.strategies import KINDS, source_from
 
 app = typer.Typer(no_args_is_help=True, help="Add, list, show and check strategies.")
@@ -48,7 +48,7 @@ async def add(
 
 def _check_kind(kind: str) -> None:
     if kind not in KINDS:
-        raise SpecError(f"--kind must be one of {', '.join(KINDS)}, not '{kind}'.")
+        raise UsageError(f"--kind must be one of {', '.join(KINDS)}, not '{kind}'.")
 
 
 def _id_from(code: str) -> str:

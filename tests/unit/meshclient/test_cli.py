@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from mesh.backtest.v1 import backtest_pb2 as pb
-from meshclient.cli import base, hints
+from meshclient.cli import base, hints, main
 from meshclient.errors import JobFailed, MeshClientError, SpecError
 from meshclient.figure import write_png
 from meshclient.terminal_plot import plot
@@ -62,9 +63,11 @@ def test_mc_10_json_errors_are_json(tmp_path: Path) -> None:
 )
 def test_mc_10_bad_input_exits_with_2(tmp_path: Path, arguments: list[str]) -> None:
     """MC-10: what the command line itself shows to be wrong needs no mesh and exits with 2."""
-    done = _meshctl(*arguments, home=tmp_path, MESH_API_KEY="k", MESH_ADDRESS="127.0.0.1:1")
-    assert done.returncode == 2, done.stderr
-    assert "Traceback" not in done.stderr
+    env = {"MESH_CONFIG": str(tmp_path / "p"), "MESH_API_KEY": "k", "MESH_ADDRESS": "127.0.0.1:1"}
+    done = CliRunner().invoke(main.app, arguments, env=env)
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    assert "Traceback" not in done.output
 
 
 def test_mc_10_an_address_with_nothing_behind(tmp_path: Path) -> None:
