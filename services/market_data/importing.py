@@ -1,5 +1,5 @@
-"""Import jobs: taken in order, done in a thread, committed with their data, resumed after a
-restart.
+"""Import jobs: taken in order, prepared in a process each, committed with their data, resumed
+after a restart.
 """
 
 import asyncio
@@ -7,27 +7,25 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from mesh.marketdata.v1.marketdata_pb2 import ImportFormat, ImportSpec, OverlapPolicy, TimeUnit
+from mesh.marketdata.v1.marketdata_pb2 import ImportSpec, OverlapPolicy
 from meshkit import enums
 from meshkit.database import Database
 from meshkit.errors import Unavailable
 from services.market_data import convert, events
-from services.market_data.domain import FAILED, SUCCEEDED, Job, Json, Series, StoredInstrument
+from services.market_data.child import ChildDied, in_child
+from services.market_data.domain import FAILED, SUCCEEDED, Job, Json, Series
 from services.market_data.errors import ImportFault
 from services.market_data.file_store import FileStore
-from services.market_data.merging import Counts, find_gaps, in_order, without_duplicates
+from services.market_data.merging import Counts, Lines
 from services.market_data.parsing.columns import Precision
-from services.market_data.parsing.formats import parse
-from services.market_data.parsing.kinds import Options
+from services.market_data.preparing import Task, prepare, read
 from services.market_data.store import InstrumentStore, JobStore
-from services.market_data.tables import to_stored
 from services.market_data.uploads import Uploads
-from services.market_data.writing import Write, Writer, stored_schema
+from services.market_data.writing import Write, Writer
 
 log = logging.getLogger("market_data.importing")
 
@@ -61,8 +59,10 @@ class Importing:
     async def running(self) -> AsyncIterator[None]:
         """Resume jobs of an earlier life; on leaving, stop: what is not done is resumed later."""
         async with self._database.connection() as tx:
-            for import_id in await self._jobs.unfinished(tx):
-                self.start(import_id)
+            unfinished = await self._jobs.unfinished(tx)
+        await asyncio.to_thread(self._uploads.sweep, unfinished)
+        for import_id in unfinished:
+            self.start(import_id)
         try:
             yield
         finally:
@@ -80,30 +80,29 @@ class Importing:
         async with self._slots:
             while True:
                 try:
-                    await self._attempt(import_id)
-                    break
+                    if await self._attempt(import_id):
+                        break
                 except Unavailable:  # the store is away: the job stays and is tried again
                     await asyncio.sleep(RETRY_SECONDS)
         self._uploads.remove(import_id)
 
-    async def _attempt(self, import_id: str) -> None:
+    async def _attempt(self, import_id: str) -> bool:
+        """Work on a job; False when its process died and it is to be tried again."""
         async with self._database.transaction() as tx:
             job = await self._jobs.begin(tx, import_id)
             if job is None:
-                return
+                return True
             await events.tell_job(tx, job)
-        counts = Counts()
         try:
             if job.attempts > ATTEMPTS:
-                raise ImportFault("IMPORT_CRASHED", "The service died over the file. Split it.")
-            await self._import(job, counts)
+                raise ImportFault(
+                    "IMPORT_CRASHED", "The process that read the file died over it. Split the file."
+                )
+            await self._import(job)
+        except ChildDied:
+            return False
         except ImportFault as fault:
-            report = {
-                **_report(counts, None),
-                "rows_written": 0,
-                "faults": fault.faults,
-                "fault_count": fault.count,
-            }
+            report = {"faults": fault.faults, "fault_count": fault.count}
             await self._fail(job, report, fault.reason, fault.message)
         except Unavailable:
             raise
@@ -111,8 +110,9 @@ class Importing:
             log.exception("import failed", extra={"import_id": import_id})
             text = "A fault of the mesh; it is in the log of the market-data service."
             await self._fail(job, {}, "INTERNAL", text)
+        return True
 
-    async def _import(self, job: Job, counts: Counts) -> None:
+    async def _import(self, job: Job) -> None:
         spec = ImportSpec.FromString(job.spec)
         kind = convert.kind_name(spec.kind)
         series = Series.of("spec", kind, spec.instrument_id, spec.bar_type)
@@ -121,12 +121,23 @@ class Importing:
         if instrument is None:
             text = f"The instrument {series.instrument_id} was deleted."
             raise ImportFault("INSTRUMENT_NOT_FOUND", text)
-        path = self._uploads.path(job.import_id)
-        rows = await asyncio.to_thread(_prepare, path, spec, series, instrument, counts)
-        policy = enums.bare(OverlapPolicy, spec.overlap) or "MERGE"
+        scratch = self._uploads.scratch(job.import_id)
+        task = Task(
+            upload=self._uploads.path(job.import_id),
+            scratch=scratch,
+            spec=spec,
+            series=series,
+            precision=Precision(instrument.price_precision, instrument.size_precision),
+        )
+        try:
+            counts = await in_child(prepare, task)
+            await self._commit(job, series, await asyncio.to_thread(read, scratch), counts)
+        finally:
+            scratch.unlink(missing_ok=True)
 
+    async def _commit(self, job: Job, series: Series, given: Lines, counts: Counts) -> None:
         async def also(tx: Any) -> bool:
-            report = _report(counts, rows)
+            report = _report(counts, given.rows)
             done = await self._jobs.finish(tx, job.import_id, SUCCEEDED, report, "", "")
             if done is None:
                 return False  # cancelled meanwhile
@@ -134,36 +145,15 @@ class Importing:
             await events.tell_data(tx, self._files, job.project, job.owner, series)
             return True
 
-        write = Write(job.project, job.owner, series, rows, policy)
-        await self._writer.write(write, counts, also)
+        overlap = ImportSpec.FromString(job.spec).overlap
+        policy = enums.bare(OverlapPolicy, overlap) or "MERGE"
+        await self._writer.write(Write(job.project, job.owner, series, given, policy), counts, also)
 
     async def _fail(self, job: Job, report: Json, reason: str, message: str) -> None:
         async with self._database.transaction() as tx:
             done = await self._jobs.finish(tx, job.import_id, FAILED, report, reason, message)
             if done is not None:
                 await events.tell_job(tx, done)
-
-
-def _prepare(
-    path: Path, spec: ImportSpec, series: Series, instrument: StoredInstrument, counts: Counts
-) -> pa.Table:
-    """Return the rows of a file as stored: checked, in order, without duplicates."""
-    options = Options(
-        precision=Precision(instrument.price_precision, instrument.size_precision),
-        columns=dict(spec.columns),
-        time_unit=enums.bare(TimeUnit, spec.time_unit),
-        time_zone=spec.time_zone,
-        timestamp_is_open=spec.timestamp_is_open,
-        default_size=spec.default_size,
-        step=series.step,
-    )
-    file_format = enums.bare(ImportFormat, spec.format)
-    parsed = parse(path, file_format, series.kind, spec.delimiter, options)
-    schema = stored_schema(series, instrument.price_precision, instrument.size_precision)
-    rows = in_order(to_stored(parsed, schema), require_sorted=spec.require_sorted, counts=counts)
-    rows = without_duplicates(rows, series.kind, counts)
-    find_gaps(rows, series.step, counts)
-    return rows
 
 
 def _report(counts: Counts, rows: pa.Table | None) -> dict[str, Any]:

@@ -64,8 +64,10 @@ def in_order(given: Lines, *, require_sorted: bool, counts: Counts) -> Lines:
             "BAD_ROW",
             f"{len(early)} rows are earlier than the row before them. "
             "Sort the file, or leave out require_sorted.",
-            [_fault(given, int(row), "ts_init", "is earlier than the row before")
-             for row in early[:MOST_FAULTS]],
+            [
+                _fault(given, int(row), "ts_init", "is earlier than the row before")
+                for row in early[:MOST_FAULTS]
+            ],
             len(early),
         )
     if len(times) > MOST_SORTED:
@@ -99,9 +101,8 @@ def _repeated(rows: pa.Table, kind: str) -> np.ndarray:
         return np.array([], dtype=np.int64)
     places = np.flatnonzero(np.append(same, False) | np.append(False, same))
     hashes = _hashes(rows.take(pa.array(places)))
-    if kind in KEYS:
-        return places[hashes.duplicated().to_numpy()]
-    return places[(hashes == hashes.shift()).all(axis=1).to_numpy()]
+    equal = hashes.duplicated() if kind in KEYS else (hashes == hashes.shift()).all(axis=1)
+    return np.asarray(places[equal.to_numpy()])
 
 
 def merged(existing: pa.Table, given: Lines, kind: str, counts: Counts) -> pa.Table:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from services.market_data.domain import Series
+
 DECIMAL = pa.decimal128(38, 16)
 BINARY = pa.binary(16)
 TIME = pa.timestamp("ns", tz="UTC")
@@ -126,3 +128,17 @@ def to_stored(table: pa.Table, schema: pa.Schema) -> pa.Table:
 def _reinterpret(column: pa.Array, kind: pa.DataType) -> pa.Array:
     """Look at 16-byte values as another type of that width."""
     return pa.Array.from_buffers(kind, len(column), column.buffers(), offset=column.offset)
+
+
+def stored_schema(series: Series, price_precision: int, size_precision: int) -> pa.Schema:
+    """Return the schema of a series' files, with the metadata that Nautilus reads."""
+    metadata = {
+        "instrument_id": series.instrument_id,
+        "price_precision": str(price_precision),
+        "size_precision": str(size_precision),
+    }
+    if series.bar_type:
+        metadata["bar_type"] = series.bar_type
+    if series.kind in {"MARK_PRICE", "INDEX_PRICE"}:
+        del metadata["size_precision"]
+    return KINDS[series.kind].stored_schema(metadata)

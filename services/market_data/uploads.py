@@ -1,12 +1,18 @@
 """Uploads: parts of a stream → a whole file on disk, or nothing."""
 
+import asyncio
 import hashlib
+import os
+import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 
 from mesh.marketdata.v1.history_service_pb2 import ImportDataRequest, ImportEnd, ImportHeader
 from services.market_data.errors import UploadDisordered, UploadIncomplete, UploadTooLarge
+
+LONGEST_UPLOAD = 2 * 3600
+"""Seconds, twice the deadline of ImportData."""
 
 
 class Uploads:
@@ -20,9 +26,20 @@ class Uploads:
         """Return where the file of a job is."""
         return self._folder / import_id
 
+    def scratch(self, import_id: str) -> Path:
+        """Return where the checked rows of a job are put."""
+        return self._folder / f"{import_id}.rows"
+
     def remove(self, import_id: str) -> None:
         """Remove the file of a job."""
         self.path(import_id).unlink(missing_ok=True)
+
+    def sweep(self, wanted: Collection[str]) -> None:
+        """Remove what a crash left: files of no job that waits, older than an upload can be."""
+        oldest = time.time() - LONGEST_UPLOAD
+        for path in self._folder.glob("*"):
+            if path.name not in wanted and path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     async def header(self, parts: AsyncIterator[ImportDataRequest]) -> ImportHeader:
         """Return the header, which comes first."""
@@ -57,6 +74,8 @@ class Uploads:
                         )
                     digest.update(part.chunk)
                     file.write(part.chunk)
+                file.flush()
+                await asyncio.to_thread(os.fsync, file.fileno())  # the job will promise it
             _check(end, size, digest.hexdigest())
         except BaseException:
             path.unlink(missing_ok=True)

@@ -3,7 +3,7 @@ crash.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,12 @@ from services.market_data.catalog import Catalog, File, folder_of
 from services.market_data.domain import Series
 from services.market_data.errors import ImportFault
 from services.market_data.file_store import FileStore
-from services.market_data.merging import Counts, find_gaps, merged
-from services.market_data.tables import KINDS
+from services.market_data.merging import Counts, Lines, find_gaps, merged
+
+FILE_ROWS = 1_000_000
+"""Rows of a file: a later import of the same times reads and writes whole files."""
+
+NOTHING = Lines(pa.table({}), np.array([], np.int64))
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Write:
     project: str
     owner: str
     series: Series
-    rows: pa.Table
+    given: Lines
     policy: str
 
 
@@ -61,7 +65,7 @@ class Writer:
 
         Raises ``ImportFault`` when the policy, or a contradiction, forbids it.
         """
-        times = write.rows["ts_init"]
+        times = write.given.rows["ts_init"]
         first, last = times[0].as_py(), times[-1].as_py()
         catalog = self.catalog(write.project)
         staged: list[tuple[str, File]] = []
@@ -76,9 +80,9 @@ class Writer:
                         "Import with MERGE or REPLACE, or delete the data first.",
                     )
                 rows = await asyncio.to_thread(_together, catalog, found, write, counts)
-                if rows is not None:
-                    folder = folder_of(write.series.kind, write.series.identifier)
-                    staged.append(await asyncio.to_thread(catalog.stage, rows, folder))
+                folder = folder_of(write.series.kind, write.series.identifier)
+                for part in parts(rows) if rows is not None else ():
+                    staged.append(await asyncio.to_thread(catalog.stage, part, folder))
                 move = await self._replace(tx, write, staged, found if rows is not None else [])
                 if not await also(tx):
                     raise _Undo
@@ -112,9 +116,9 @@ class Writer:
             found = await self._files.find(tx, project, series, start, end)
             kept, gone = await asyncio.to_thread(_outside, catalog, found, series, start, end)
             folder = folder_of(series.kind, series.identifier)
-            for part in kept:
+            for part in (part for side in kept for part in parts(side)):
                 staged.append(await asyncio.to_thread(catalog.stage, part, folder))
-            empty = Write(project, owner, series, pa.table({}), "")
+            empty = Write(project, owner, series, NOTHING, "")
             move = await self._replace(tx, empty, staged, found)
             await also(tx, gone)
         if move is not None:
@@ -155,6 +159,17 @@ class Writer:
             await self._files.moved(tx, move)
 
 
+def parts(rows: pa.Table) -> Iterator[pa.Table]:
+    """Cut rows into those of one file each, never between rows of one time."""
+    times = rows["ts_init"].to_numpy()
+    start = 0
+    while start < len(times):
+        end = min(start + FILE_ROWS, len(times))
+        end = int(np.searchsorted(times, times[end - 1], side="right"))
+        yield rows.slice(start, end - start)
+        start = end
+
+
 class _Undo(Exception):
     """Rolls a transaction back on purpose."""
 
@@ -167,7 +182,7 @@ def read_times(catalog: Catalog, paths: Iterable[str]) -> pa.Table:
 
 def _together(catalog: Catalog, found: list[File], write: Write, counts: Counts) -> pa.Table | None:
     """Return the rows that replace those of ``found``; None when nothing changes."""
-    rows = write.rows
+    rows = write.given.rows
     if not found:
         counts.rows_written = rows.num_rows
         return rows
@@ -179,7 +194,7 @@ def _together(catalog: Catalog, found: list[File], write: Write, counts: Counts)
         ]
         counts.rows_written = rows.num_rows
         return pa.concat_tables([kept[0], rows, kept[1]])
-    together = merged(existing, rows, write.series.kind, counts)
+    together = merged(existing, write.given, write.series.kind, counts)
     counts.rows_written = rows.num_rows - counts.rows_present
     return together if counts.rows_written else None
 
@@ -200,17 +215,3 @@ def _outside(
 def _sides(rows: pa.Table, first: int, last: int) -> tuple[pa.Array, pa.Array]:
     times = rows["ts_init"].to_numpy()
     return pa.array(times < np.uint64(max(0, first))), pa.array(times > np.uint64(max(0, last)))
-
-
-def stored_schema(series: Series, price_precision: int, size_precision: int) -> pa.Schema:
-    """Return the schema of a series' files, with the metadata that Nautilus reads."""
-    metadata = {
-        "instrument_id": series.instrument_id,
-        "price_precision": str(price_precision),
-        "size_precision": str(size_precision),
-    }
-    if series.bar_type:
-        metadata["bar_type"] = series.bar_type
-    if series.kind in {"MARK_PRICE", "INDEX_PRICE"}:
-        del metadata["size_precision"]
-    return KINDS[series.kind].stored_schema(metadata)

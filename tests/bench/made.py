@@ -10,8 +10,7 @@ from mesh.marketdata.v1 import marketdata_pb2 as md
 from mesh.marketdata.v1.instrument_pb2 import INSTRUMENT_TYPE_CURRENCY_PAIR, InstrumentDefinition
 from meshclient.client import MeshClient
 from services.market_data.domain import Series
-from services.market_data.tables import to_stored
-from services.market_data.writing import stored_schema
+from services.market_data.tables import stored_schema, to_stored
 
 START = 1_600_000_000_000_000_000
 MINUTE = 60 * 10**9
