@@ -15,7 +15,7 @@ from meshclient.client import MeshClient
 from meshclient.errors import JobFailed, MeshClientError
 from meshkit.config import ConfigError
 from services.up.config import Config
-from services.up.sample.load import load
+from services.up.sample import load
 from services.up.secrets import Secrets
 
 PROFILE = "local"

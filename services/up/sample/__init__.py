@@ -1,1 +1,0 @@
-"""The sample: synthetic market data of every kind, and the strategies that ship."""
