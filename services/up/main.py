@@ -15,7 +15,7 @@ from services.up.embedded.process import EmbeddedError, private_folder, socket_f
 from services.up.gateway import gateway
 from services.up.lock import AlreadyRunning, only_one
 from services.up.ports import PortsTaken, check_free
-from services.up.process import Failed, end_leftovers
+from services.up.process import Failed, end_leftovers, rotate
 from services.up.ready import first_steps
 from services.up.secrets import Secrets
 from services.up.specs import Addresses, services
@@ -77,7 +77,7 @@ async def _mesh(state: State, *, once: bool) -> int:
     config.data.mkdir(mode=0o711, parents=True, exist_ok=True)  # PostgreSQL's user passes through
     async with AsyncExitStack() as stack:
         stack.enter_context(only_one(config.data))
-        private_folder(config.logs)
+        rotate(private_folder(config.logs))
         at = Addresses(socket_folder(config.run), config.http_base_port)
         end_leftovers(at.run)
         check_free(at.ports(config.gateway))

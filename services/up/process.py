@@ -16,6 +16,7 @@ STEADY_SECONDS = 30.0
 """A process that ran this long starts again without the pauses of before."""
 GRACE = 20.0
 """Longer than a service's own grace for calls under way."""
+LONGEST_LOG = 32 * 2**20
 BAD_CONFIG = 2
 """The exit code of a service whose configuration is unfit: another start would not help."""
 
@@ -122,6 +123,13 @@ def _start_time(pid: int) -> str:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
     except OSError:
         return ""
+
+
+def rotate(logs: Path) -> None:
+    """Put long logs of earlier starts aside, one for each process."""
+    for log in logs.glob("*.log"):
+        if log.stat().st_size > LONGEST_LOG:
+            log.replace(log.with_suffix(".log.1"))
 
 
 def end_leftovers(run: Path) -> None:

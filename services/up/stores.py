@@ -59,6 +59,8 @@ async def open_stores(
     async with _kept_alive(servers, say):
         admin = await _own_database(cluster.dsn) if cluster else config.database_url
         database, note = await _prepare(admin, secrets, ours=cluster is not None)
+        if cluster and cluster.place.folder != config.data / "postgres":
+            note = f", because the user that runs it cannot reach {config.data}"
         said = (
             f"valkey       embedded, {valkey.socket}" if valkey else "redis        REDIS_URL",
             f"postgresql   embedded, {cluster.place.folder}{note}"
