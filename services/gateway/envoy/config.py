@@ -61,6 +61,9 @@ class Gateway:
         File of the access log, JSON a line, without tokens.
     cors_origins
         Origins of browsers that may call, exact, or ``*`` for all.
+    trusted_hops
+        How many proxies before this one are ours: so many addresses of ``x-forwarded-for`` are
+        believed, counted from the right.
     tls
         Certificate of the listener; None serves plain text (loopback, or TLS before it).
 
@@ -74,6 +77,7 @@ class Gateway:
     access_log: str = "/dev/stdout"
     cors_origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    trusted_hops: int = 0
     tls: Tls | None = None
 
     @classmethod
@@ -93,6 +97,7 @@ class Gateway:
             access_log=env.text("MESH_GATEWAY_ACCESS_LOG", cls.access_log),
             cors_origins=env.items("MESH_GATEWAY_CORS_ORIGINS"),
             limits=Limits.read(env),
+            trusted_hops=env.integer("MESH_GATEWAY_TRUSTED_HOPS", cls.trusted_hops),
             tls=Tls(certificate, env.text("MESH_GATEWAY_TLS_KEY")) if certificate else None,
         )
         env.check()

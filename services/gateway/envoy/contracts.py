@@ -71,7 +71,7 @@ def _add(to: FileDescriptorSet, name: str, known: set[str]) -> None:
     to.file.append(file)
 
 
-def methods() -> list[Method]:
+def methods(contracts: FileDescriptorSet | None = None) -> list[Method]:
     """Return every method that has a rule; one without is not routed, so nobody may call it."""
     return [
         Method(
@@ -82,7 +82,7 @@ def methods() -> list[Method]:
             client_streaming=method.client_streaming,
             server_streaming=method.server_streaming,
         )
-        for file in descriptor_set().file
+        for file in (contracts or descriptor_set()).file
         for service in file.service
         for method in service.method
         if method.options.HasExtension(options_pb2.rule)

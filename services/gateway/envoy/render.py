@@ -51,7 +51,8 @@ def _manager(gateway: Gateway) -> Json:
         stat_prefix="mesh",
         codec_type="AUTO",
         server_name="nautilus-mesh",
-        use_remote_address=True,  # the caller is who connects, whatever x-forwarded-for says
+        use_remote_address=True,  # the caller is who connects, whatever x-forwarded-for says,
+        xff_num_trusted_hops=gateway.trusted_hops,  # unless proxies of ours stand before
         internal_address_config={"cidr_ranges": []},  # and nobody is trusted for being near
         normalize_path=True,
         preserve_external_request_id=True,

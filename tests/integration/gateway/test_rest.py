@@ -8,12 +8,15 @@ import httpx
 import pytest
 from google.rpc import status_pb2
 
+from integration.failures import failure
 from integration.gateway.conftest import ORIGIN, Gate
 from mesh.strategy.v1 import strategy_service_pb2 as rpc
+from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceStub
 
 RUN = "11111111-1111-4111-8111-111111111111"
 GRPC_WEB = "/mesh.strategy.v1.StrategyService/GetStrategy"
 TRAILER = 0x80
+MB = 2**20
 
 
 def reason(reply: httpx.Response) -> str:
@@ -87,6 +90,19 @@ async def test_gw_06_bad_requests(
     assert (reply.status_code, reason(reply)) == (status, expected), reply.text
     assert reply.headers["content-type"] == "application/json"
     assert "x-ratelimit-limit" in reply.headers
+
+
+async def test_gw_06_large_bodies(gate: Gate) -> None:
+    """Large requests reach the service, which says what is too long, by REST and by gRPC."""
+    headers = await gate.headers()
+    body = {"strategyId": "NO", "description": "x" * 6 * MB}
+    reply = await gate.rest.post("/v1/strategies", headers=headers, json=body)
+    assert reply.status_code == 400
+    assert "description" in {v["field"] for v in reply.json()["details"][1]["fieldViolations"]}
+    stub = await gate.stub(StrategyServiceStub)
+    request = rpc.CreateStrategyRequest(description="x" * 6 * MB)
+    fault = await failure(stub.CreateStrategy(request, metadata=tuple(headers.items())))
+    assert "description" in fault.fields
 
 
 async def test_gw_07_grpc_web(gate: Gate) -> None:
