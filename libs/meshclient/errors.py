@@ -128,6 +128,8 @@ def decode(error: grpc.aio.AioRpcError, request_id: str = "") -> MeshClientError
         if known is not None:
             return known
     code, message = error.code().name, error.details() or ""
+    if code in ("INTERNAL", "UNKNOWN") and _BROKEN.search(message):
+        code = "UNAVAILABLE"  # a server died within the call: as good as one that is not there
     reason, told = _from_text(code, message)
     return MeshClientError(told, code=code, reason=reason, request_id=request_id)
 
@@ -167,6 +169,10 @@ def _from_details(code: str, status: status_pb2.Status, request_id: str) -> Mesh
         request_id=request_id,
     )
 
+
+_BROKEN = re.compile(
+    r"stream removed|rst_stream|goaway|connection (reset|closed)|socket closed", re.I
+)
 
 # What Envoy and the gRPC library say in plain text when no service answered: code, a pattern of
 # the text, the reason that a service would have given, and a better sentence.

@@ -79,6 +79,7 @@ def test_mc_01_details_of_a_service_are_decoded_whole() -> None:
         (grpc.StatusCode.DEADLINE_EXCEEDED, "Deadline Exceeded", "DEADLINE_EXCEEDED"),
         (grpc.StatusCode.UNIMPLEMENTED, "", "UNKNOWN_METHOD"),
         (grpc.StatusCode.UNKNOWN, "", "INTERNAL"),
+        (grpc.StatusCode.INTERNAL, "a fault", "INTERNAL"),
     ],
 )
 def test_mc_01_answers_of_the_gateway_have_reasons(
@@ -89,6 +90,13 @@ def test_mc_01_answers_of_the_gateway_have_reasons(
     assert error.reason == reason
     assert error.code == code.name
     assert error.message
+
+
+def test_mc_01_a_connection_that_breaks_is_worth_repeating() -> None:
+    """MC-01: a server that dies within a call is UNAVAILABLE, whatever the library calls it."""
+    text = "Stream removed (RST_STREAM (Received RST_STREAM with error code 2))"
+    error = decode(_failed(grpc.StatusCode.INTERNAL, text))
+    assert (error.code, error.reason) == ("UNAVAILABLE", "SERVICE_UNAVAILABLE")
 
 
 def test_mc_01_damaged_details_are_no_fault_of_the_caller() -> None:
