@@ -53,7 +53,7 @@ def servicer(database: Database) -> Servicer:
     return Servicer(
         database,
         Registry(StrategyStore(), events.tell),
-        Loading(seconds=4.0, memory_mb=256, at_once=2),
+        Loading(seconds=6.0, memory_mb=256, at_once=2),
         ("services.strategy.examples",),
     )
 

@@ -10,10 +10,10 @@ from integration.strategy.conftest import Served
 from integration.strategy.test_strategies import EMA_CROSS, create, module, new_id
 from mesh.strategy.v1 import strategy_pb2 as pb
 from mesh.strategy.v1 import strategy_service_pb2 as rpc
-from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceStub
 
 GOOD = "from nautilus_trader.trading.strategy import Strategy\nclass A(Strategy): pass\n"
 UPWARDS = pb.StrategySource(files=[pb.SourceFile(path="../up.py", text=GOOD)])
+UNKNOWN: Any = 9
 CONFIG = {
     "instrument_id": "EUR/USD.SIM",
     "bar_type": "EUR/USD.SIM-1-MINUTE-BID-EXTERNAL",
@@ -28,7 +28,7 @@ def add(text: str, strategy_id: str = "ema") -> rpc.CreateStrategyVersionRequest
     )
 
 
-async def test_st23_exact_checks_run_the_class(stub: StrategyServiceStub) -> None:
+async def test_st23_exact_checks_run_the_class(stub: Any) -> None:
     """ST-23: what a schema cannot say is found by making the component, when asked for."""
     await stub.CreateStrategy(create())
     request = rpc.ValidateConfigRequest(strategy_id="ema", version="latest")
@@ -42,7 +42,7 @@ async def test_st23_exact_checks_run_the_class(stub: StrategyServiceStub) -> Non
     assert not (await stub.ValidateConfig(request)).violations
 
 
-async def test_st24_defaults_fill_a_form(stub: StrategyServiceStub) -> None:
+async def test_st24_defaults_fill_a_form(stub: Any) -> None:
     """ST-24: a version tells its defaults; a component without a config of its own says so."""
     made = (await stub.CreateStrategy(create())).version
     assert made.default_config["slow_ema_period"] == 20
@@ -55,7 +55,7 @@ async def test_st24_defaults_fill_a_form(stub: StrategyServiceStub) -> None:
     assert not listed.versions[0].HasField("source")
 
 
-async def test_st25_versions_are_named_in_part(served: Served, stub: StrategyServiceStub) -> None:
+async def test_st25_versions_are_named_in_part(served: Served, stub: Any) -> None:
     """ST-25: a prefix that fits two versions, none, or a strategy without any, is told."""
     await stub.CreateStrategy(create(text=GOOD))
     await stub.CreateStrategyVersion(add(GOOD + "# 2"))
@@ -77,7 +77,7 @@ async def test_st25_versions_are_named_in_part(served: Served, stub: StrategySer
     assert got.metadata == {"strategy_id": "none", "version": "latest"}
 
 
-async def test_st26_versions_page(stub: StrategyServiceStub) -> None:
+async def test_st26_versions_page(stub: Any) -> None:
     """ST-26: versions come the newest first, in pages; a token fits its own strategy alone."""
     await stub.CreateStrategy(create(text=GOOD))
     made = [
@@ -101,26 +101,27 @@ async def test_st26_versions_page(stub: StrategyServiceStub) -> None:
     ("request_", "field"),
     [
         (rpc.ListStrategiesRequest(label="team"), "label"),
-        (rpc.ListStrategiesRequest(kind=9), "kind"),
+        (rpc.ListStrategiesRequest(kind=UNKNOWN), "kind"),
         (create(labels={"Bad Key": "x"}), "labels[Bad Key]"),
         (create(description="x" * 4001), "description"),
-        (rpc.ValidateSourceRequest(kind=1, source=UPWARDS), "source.files[0].path"),
+        (
+            rpc.ValidateSourceRequest(kind=pb.COMPONENT_KIND_STRATEGY, source=UPWARDS),
+            "source.files[0].path",
+        ),
         (
             rpc.UpdateStrategyRequest(request_id=new_id(), strategy_id="a", labels={"B": "x"}),
             "labels[B]",
         ),
     ],
 )
-async def test_st27_fields_are_bounded(
-    stub: StrategyServiceStub, request_: Any, field: str
-) -> None:
+async def test_st27_fields_are_bounded(stub: Any, request_: Any, field: str) -> None:
     """ST-27: a filter or label that could never fit is refused and named."""
     method = type(request_).__name__.removesuffix("Request")
     got = await failure(getattr(stub, method)(request_))
     assert (got.reason, list(got.fields)) == ("INVALID_FIELD", [field])
 
 
-async def test_st28_at_the_same_time_is_one_after_the_other(stub: StrategyServiceStub) -> None:
+async def test_st28_at_the_same_time_is_one_after_the_other(stub: Any) -> None:
     """ST-28: of the same request twice at once one is done and both get its answer; of two with
     the same id one is refused; two versions at once are both kept.
     """
@@ -137,9 +138,7 @@ async def test_st28_at_the_same_time_is_one_after_the_other(stub: StrategyServic
 
 
 @pytest.mark.parametrize("where", ["description", "file"])
-async def test_st29_text_that_cannot_be_stored_is_refused(
-    stub: StrategyServiceStub, where: str
-) -> None:
+async def test_st29_text_that_cannot_be_stored_is_refused(stub: Any, where: str) -> None:
     """ST-29: a NUL character is named as the caller's fault, not answered by a broken store."""
     wrong = create(text=GOOD + "# \0") if where == "file" else create(description="a\0b")
     got = await failure(stub.CreateStrategy(wrong))

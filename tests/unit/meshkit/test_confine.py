@@ -3,10 +3,14 @@
 import secrets
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
 
+import meshkit
+
+HERE = {"PYTHONPATH": str(Path(meshkit.__file__).parents[1])}
 ENTER = "from meshkit import confine\ninside = confine.enter()\n"
 REFUSED = "import os\ndef refuse(_): raise PermissionError\nos.unshare = refuse\n"
 DETACHED = """
@@ -22,7 +26,7 @@ os.wait()
 
 def ended(script: str) -> int:
     """Run a script and return its exit code."""
-    done = subprocess.run([sys.executable, "-c", script], timeout=30, check=False)
+    done = subprocess.run([sys.executable, "-c", script], env=HERE, timeout=30, check=False)
     return done.returncode
 
 
