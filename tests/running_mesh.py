@@ -27,7 +27,7 @@ class RunningMesh:
     lines: list[str] = field(default_factory=list)
     _incoming: "queue.Queue[str | None]" = field(default_factory=queue.Queue)
 
-    def wait_for(self, start: str, seconds: float = 120.0) -> str:
+    def wait_for(self, start: str, seconds: float = 240.0) -> str:
         """Return the first new line that begins so; raises when the mesh ends or time is up."""
         end = time.monotonic() + seconds
         while (line := self._incoming.get(timeout=max(0.0, end - time.monotonic()))) is not None:
@@ -46,7 +46,7 @@ class RunningMesh:
 
     def ended(self) -> int:
         """Wait for the end and return the exit code."""
-        code = self.child.wait(90)
+        code = self.child.wait(240)
         self._reader.join(10)
         return code
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from services.up.process import Process, Spec
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
+"""Ten times what it takes: a machine may be busy."""
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ from meshclient.client import MeshClient
 from running_mesh import RunningMesh, start_mesh
 from services.up.embedded.process import process_alive
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture
