@@ -12,9 +12,16 @@ from services.market_data.errors import ImportFault
 from services.market_data.parsing.raw import Raw
 from services.market_data.tables import DECIMAL
 
-_NUMBER = r"^-?\d{1,20}(\.\d{1,16})?$"
+_NUMBER = r"^[+-]?\d{1,20}(\.\d{1,16})?$"
 _WHOLE = r"^\d{1,19}$"
+_ZONED = r"[0-9](Z|z| ?UTC|[+-]\d\d:?(\d\d)?)\s*$"
 _UNITS = {"SECOND": 10**9, "MILLISECOND": 10**6, "MICROSECOND": 10**3, "NANOSECOND": 1}
+
+MOST = pa.scalar("17014118346046").cast(DECIMAL)
+"""The largest price or size that Nautilus holds in 128 bits."""
+
+LEAST = pa.scalar("-17014118346046").cast(DECIMAL)
+ZERO = pa.scalar("0").cast(DECIMAL)
 
 
 @dataclass(frozen=True)
@@ -53,26 +60,30 @@ class Columns:
             )
         return found
 
-    def decimal(self, column: str, precision: int, *, positive: bool = False) -> pa.Array:
+    def decimal(self, column: str, precision: int, *, not_negative: bool = False) -> pa.Array:
         """Return a price or size, exactly; faults are noted and read as 0."""
         values = self._raw.table[column].combine_chunks()
         text = _as_text(_rounded(values, precision))
-        good = pc.fill_null(pc.match_substring_regex(text, _NUMBER), False)
+        made = _all_good(text, precision, ZERO if not_negative else LEAST)
+        return self._decimal(column, text, precision, not_negative) if made is None else made
+
+    def _decimal(self, column: str, text: pa.Array, precision: int, not_negative: bool) -> pa.Array:
+        """Convert what has a fault, finding each."""
+        text, good = _matching(text, _NUMBER)
         self._raw.bad(~_mask(good), column, "is no decimal number such as 1.25")
         made = pc.if_else(good, text, pa.scalar("0")).cast(DECIMAL)
         rounded = pc.round(made, ndigits=precision)
         exact = _mask(pc.equal(rounded.cast(DECIMAL), made))
-        text = f"has more decimals than the instrument's {precision}"
-        self._raw.bad(~exact & _mask(good), column, text)
-        if positive:
-            negative = _mask(pc.less(made, pa.scalar(0).cast(DECIMAL)))
-            self._raw.bad(negative, column, "must not be negative")
+        description = f"has more decimals than the instrument's {precision}"
+        self._raw.bad(~exact & _mask(good), column, description)
+        self._raw.bad(_mask(pc.greater(pc.abs(made), MOST)), column, f"is more than {MOST}")
+        if not_negative:
+            self._raw.bad(_mask(pc.less(made, ZERO)), column, "must not be negative")
         return made
 
     def whole(self, column: str, kind: pa.DataType) -> pa.Array:
         """Return a whole number that is not negative."""
-        text = _as_text(self._raw.table[column].combine_chunks())
-        good = pc.fill_null(pc.match_substring_regex(text, _WHOLE), False)
+        text, good = _matching(_as_text(self._raw.table[column].combine_chunks()), _WHOLE)
         self._raw.bad(~_mask(good), column, "is no whole number")
         wide = pc.if_else(good, text, pa.scalar("0")).cast(pa.uint64())
         most = 2 ** (kind.bit_width) - 1
@@ -106,9 +117,9 @@ class Columns:
             zoned = values if values.type.tz else pc.assume_timezone(values, zone or "UTC")
             nanos = zoned.cast(pa.timestamp("ns", tz="UTC")).cast(pa.int64())
             self._raw.bad(_mask(pc.is_null(nanos)), column, "is empty")
-            return np.asarray(pc.fill_null(nanos, 0))
-        text = _as_text(values)
-        whole = _mask(pc.fill_null(pc.match_substring_regex(text, _WHOLE), False))
+            return self._since_1970(column, np.asarray(pc.fill_null(nanos, 0)))
+        text, good = _matching(_as_text(values), _WHOLE)
+        whole = _mask(good)
         if (
             len(whole) and whole.mean() > 0.5
         ):  # a stray word among numbers is the fault, not the rest
@@ -125,18 +136,55 @@ class Columns:
 
     def _written_time(self, column: str, text: pa.Array, zone: str) -> np.ndarray:
         frame = text.to_pandas()
-        parsed = pd.to_datetime(frame, format="ISO8601", errors="coerce", utc=not zone)
-        if zone and parsed.dt.tz is None:
-            parsed = parsed.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+        zoned = _mask(pc.fill_null(pc.match_substring_regex(text, _ZONED), False))
+        naive = not zoned.any()
+        self._raw.bad(~zoned & (not naive), column, "names no time zone, and other rows do")
+        parsed = pd.to_datetime(frame, format="ISO8601", errors="coerce", utc=not naive)
+        if naive:
+            parsed = parsed.dt.tz_localize(zone or "UTC", ambiguous="NaT", nonexistent="NaT")
         missing = parsed.isna().to_numpy()
         self._raw.bad(missing, column, "is no timestamp such as 2024-01-31T09:30:00Z")
-        utc = parsed.dt.tz_convert("UTC").dt.as_unit("ns")
-        return np.where(missing, 0, utc.dt.tz_localize(None).to_numpy().astype(np.int64))
+        utc = parsed.dt.tz_convert("UTC").dt.as_unit("ns").dt.tz_localize(None)
+        nanos = np.where(missing, 0, utc.to_numpy().astype(np.int64))
+        return self._since_1970(column, nanos)
+
+    def _since_1970(self, column: str, nanos: np.ndarray) -> np.ndarray:
+        self._raw.bad(nanos < 0, column, "is before 1970, where Nautilus' time begins")
+        return np.asarray(np.maximum(nanos, 0))
+
+
+def _all_good(text: pa.Array, precision: int, least: pa.Scalar) -> pa.Array | None:
+    """Return the decimals of a column without a fault; None when it has one."""
+    if text.null_count:
+        return None
+    try:
+        made = text.cast(pa.decimal128(38, precision)).cast(DECIMAL)
+    except pa.ArrowInvalid:
+        return None
+    low, high = pc.min_max(made).values()
+    inside = low.is_valid and low.as_py() >= least.as_py() and high.as_py() <= MOST.as_py()
+    return made if inside else None
+
+
+def _matching(text: pa.Array, pattern: str) -> tuple[pa.Array, pa.Array]:
+    """Return text, trimmed if need be, and where it matches."""
+    good = pc.fill_null(pc.match_substring_regex(text, pattern), False)
+    if _mask(good).all():
+        return text, good
+    text = pc.utf8_trim_whitespace(text)
+    return text, pc.fill_null(pc.match_substring_regex(text, pattern), False)
 
 
 def compare(raw: Raw, column: str, low: pa.Array, high: pa.Array, description: str) -> None:
     """Note the rows where ``low`` is above ``high``."""
     raw.bad(_mask(pc.greater(low, high)), column, description)
+
+
+def zero(raw: Raw, column: str, values: pa.Array, where: np.ndarray, description: str) -> None:
+    """Note the rows of ``where`` whose value is 0 in the file."""
+    is_zero = _mask(pc.equal(values, ZERO))
+    text = _mask(pc.fill_null(pc.match_substring_regex(_as_text(raw.table[column]), "^0"), False))
+    raw.bad(is_zero & where & text, column, description)
 
 
 def constant(count: int, value: str) -> pa.Array:

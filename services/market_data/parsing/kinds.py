@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from services.market_data.parsing.columns import Columns, Precision, compare, constant
+from services.market_data.parsing.columns import Columns, Precision, compare, constant, zero
 from services.market_data.parsing.raw import Raw
 from services.market_data.tables import LEVELS
 
@@ -78,9 +78,11 @@ def trades(raw: Raw, options: Options) -> pa.Table:
         side = columns.choice(maker, BUYER_MAKER)
     else:
         side = columns.choice(columns.need("aggressor_side", "side"), SIDES)
+    sizes = columns.decimal(size, options.precision.size, not_negative=True)
+    zero(raw, size, sizes, np.ones(len(sizes), dtype=bool), "must be more than 0")
     made = {
         "price": columns.decimal(columns.need("price"), options.precision.price),
-        "size": columns.decimal(size, options.precision.size, positive=True),
+        "size": sizes,
         "aggressor_side": side,
         "trade_id": columns.text(columns.need("trade_id", "id", "agg_trade_id")),
     }
@@ -92,11 +94,15 @@ def deltas(raw: Raw, options: Options) -> pa.Table:
     columns = Columns(raw, options.columns)
     count = raw.table.num_rows
     flags, sequence = columns.find("flags"), columns.find("sequence")
+    action, size = columns.choice(columns.need("action"), ACTIONS), columns.need("size")
+    sizes = columns.decimal(size, options.precision.size, not_negative=True)
+    sets = np.isin(np.asarray(action), [ACTIONS["ADD"], ACTIONS["UPDATE"]])
+    zero(raw, size, sizes, sets, "must be more than 0 to add or update")
     made = {
-        "action": columns.choice(columns.need("action"), ACTIONS),
+        "action": action,
         "side": columns.choice(columns.need("side"), BOOK_SIDES),
         "price": columns.decimal(columns.need("price"), options.precision.price),
-        "size": columns.decimal(columns.need("size"), options.precision.size, positive=True),
+        "size": sizes,
         "order_id": columns.whole(columns.need("order_id"), pa.uint64()),
         "flags": columns.whole(flags, pa.uint8()) if flags else _zeros(count, pa.uint8()),
         "sequence": columns.whole(sequence, pa.uint64())
@@ -115,7 +121,9 @@ def depth(raw: Raw, options: Options) -> pa.Table:
         for i in LEVELS:
             price, size, number = (f"{side}_{what}_{i}" for what in ("price", "size", "count"))
             made[price] = columns.decimal(columns.need(price), options.precision.price)
-            made[size] = columns.decimal(columns.need(size), options.precision.size, positive=True)
+            made[size] = columns.decimal(
+                columns.need(size), options.precision.size, not_negative=True
+            )
             found = columns.find(number)
             made[number] = (
                 columns.whole(found, pa.uint32()) if found else pa.array(np.ones(count, np.uint32))
@@ -148,7 +156,7 @@ def _size(raw: Raw, columns: Columns, options: Options, *names: str) -> pa.Array
     found = columns.find(*names)
     if found is None:
         return constant(raw.table.num_rows, options.size)
-    return columns.decimal(found, options.precision.size, positive=True)
+    return columns.decimal(found, options.precision.size, not_negative=True)
 
 
 def _finish(raw: Raw, columns: Columns, options: Options, made: dict[str, pa.Array]) -> pa.Table:

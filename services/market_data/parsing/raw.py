@@ -156,4 +156,5 @@ def read_parquet(path: Path) -> Iterator[Raw]:
 
 
 def _first(error: Exception) -> str:
-    return str(error).splitlines()[0][:200]
+    line = str(error).splitlines()[0][:200]
+    return "".join(c for c in line if c.isprintable() and c != "\ufffd")
