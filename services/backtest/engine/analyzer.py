@@ -26,10 +26,8 @@ def install() -> None:
     stock._mesh_installed = True
     stock._append_pnl_record = _append
     stock.realized_pnls = _after(_flush_trades, stock.realized_pnls)
-    stock.add_position_return = _add_return
-    stock.add_positions = _before(stock.add_positions, _flush_returns)
-    stock.position_returns = _after(_flush_returns, stock.position_returns)
-    stock.returns = _after(_flush_returns, stock.returns)
+    stock.add_position_return = _batched(stock.add_position_return)
+    stock.add_positions = _batch(stock.add_positions)
 
 
 def _after(first: Callable[[Any], None], then: Callable[..., Any]) -> Callable[..., Any]:
@@ -40,13 +38,28 @@ def _after(first: Callable[[Any], None], then: Callable[..., Any]) -> Callable[.
     return both
 
 
-def _before(first: Callable[..., Any], then: Callable[[Any], None]) -> Callable[..., Any]:
-    def both(self: Any, *args: Any, **kwargs: Any) -> Any:
-        result = first(self, *args, **kwargs)
-        then(self)
-        return result
+def _batch(stock: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    """Add the returns of many positions at once; outside of that each is added as in stock."""
 
-    return both
+    def add_positions(self: Any, positions: Any) -> None:
+        self.__dict__[_RETURNS] = {}
+        try:
+            stock(self, positions)
+        finally:
+            _add_returns(self, self.__dict__.pop(_RETURNS))
+
+    return add_positions
+
+
+def _batched(stock: Callable[[Any, datetime, float], None]) -> Callable[..., None]:
+    def add_position_return(self: Any, timestamp: datetime, value: float) -> None:
+        pending = self.__dict__.get(_RETURNS)
+        if pending is None:
+            stock(self, timestamp, value)
+        else:
+            pending.setdefault(timestamp, []).append(float(value))
+
+    return add_position_return
 
 
 def _append(
@@ -79,23 +92,18 @@ def _joined(existing: pd.Series | None, more: pd.Series) -> pd.Series:
     return more if existing is None else pd.concat([existing, more])
 
 
-def _add_return(self: Any, timestamp: datetime, value: float) -> None:
-    pending = self.__dict__.setdefault(_RETURNS, {})
-    pending[timestamp] = pending.get(timestamp, 0.0) + float(value)
-
-
-def _flush_returns(self: Any) -> None:
-    pending = self.__dict__.pop(_RETURNS, None)
+def _add_returns(self: Any, pending: dict[datetime, list[float]]) -> None:
     if not pending:
         return
     returns = self._position_returns
-    fresh = {}
-    for timestamp, value in pending.items():
-        if timestamp in returns.index:
-            returns.loc[timestamp] += value
-        else:
-            fresh[timestamp] = value
-    if fresh:
-        more = pd.Series(list(fresh.values()), index=pd.DatetimeIndex(list(fresh)), dtype=float64)
-        self._position_returns = more if returns.empty else pd.concat([returns, more])
+    sums = {}
+    for timestamp, values in pending.items():
+        # In stock's order, to its last bit: floats do not add up alike in another.
+        before = float(returns.loc[timestamp]) if timestamp in returns.index else 0.0
+        sums[timestamp] = sum(values, start=before)
+    more = pd.Series(list(sums.values()), index=pd.DatetimeIndex(list(sums)), dtype=float64)
+    known = more.index.isin(returns.index)
+    returns.loc[more.index[known]] = more[known]
+    fresh = more[~known]
+    self._position_returns = fresh if returns.empty else pd.concat([returns, fresh])
     self._sync_returns_alias()
