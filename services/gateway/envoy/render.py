@@ -65,6 +65,7 @@ def _manager(gateway: Gateway) -> Json:
         },
         request_headers_timeout="10s",
         common_http_protocol_options={"idle_timeout": "3600s"},
+        http_protocol_options={"enable_trailers": True},  # they say how a REST stream ended
         http2_protocol_options={
             "max_concurrent_streams": 1024,
             "initial_stream_window_size": BUFFER_BYTES,

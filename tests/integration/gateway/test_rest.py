@@ -1,5 +1,6 @@
 """The REST and gRPC-Web doors (GW-06, GW-07)."""
 
+import asyncio
 import base64
 import json
 from typing import Any
@@ -66,6 +67,17 @@ async def test_gw_06_error_of_a_stream(gate: Gate) -> None:
     """A stream that is refused has the status of an error, not an error within a success."""
     reply = await gate.rest.get("/v1/backtests/x:watch", headers=await gate.headers())
     assert (reply.status_code, reason(reply)) == (400, "INVALID_FIELD")
+
+
+async def test_gw_06_end_of_a_stream(gate: Gate) -> None:
+    """How a stream ended is in its trailers: an error after the first message is not lost."""
+    for first, status in (("1", b"0"), ("9", b"5")):
+        run = first * 8 + RUN[8:]
+        raw = await _raw(gate, f"/v1/backtests/{run}:watch")
+        body, _, trailers = raw.rpartition(b"\r\n0\r\n")
+        assert body.count(b'"cursor"') == 3
+        assert b"grpc-status: " + status in trailers
+    assert b"grpc-status-details-bin: " in trailers
 
 
 @pytest.mark.parametrize(
@@ -137,6 +149,18 @@ async def test_gw_07_cors(gate: Gate) -> None:
     reply = await gate.rest.get("/v1/strategies/abc", headers=headers)
     assert reply.headers["access-control-allow-origin"] == ORIGIN
     assert "x-ratelimit-remaining" in reply.headers["access-control-expose-headers"]
+
+
+async def _raw(gate: Gate, path: str) -> bytes:
+    """Return all that comes on a connection for a request: httpx does not show trailers."""
+    headers = {"host": "gate", "connection": "close", **(await gate.headers())}
+    lines = [f"GET {path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items()), "", ""]
+    host, _, port = gate.address.partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write("\r\n".join(lines).encode())
+    reply = await asyncio.wait_for(reader.read(), 20)
+    writer.close()
+    return reply
 
 
 async def grpc_web(gate: Gate, headers: dict[str, str], request: Any) -> dict[int, bytes]:

@@ -63,10 +63,12 @@ class Backtests(BacktestServiceServicer):
     async def WatchBacktest(  # noqa: N802 named by the contract
         self, request: backtest_rpc.WatchBacktestRequest, _: Any
     ) -> AsyncIterator[Any]:
-        """Give three messages; a run whose id begins with zeros then says no more."""
+        """Give three messages; then a run whose id begins with 0 waits, one with 9 fails."""
         for number in range(3):
             yield backtest_rpc.WatchBacktestResponse(cursor=f"c{number}")
-        if request.backtest_id.startswith("0000"):
+        if request.backtest_id.startswith("9"):
+            raise StrategyNotFound("It has gone.", metadata={"strategy_id": "gone"})
+        if request.backtest_id.startswith("0"):
             try:
                 await asyncio.Event().wait()
             finally:
