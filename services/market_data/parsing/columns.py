@@ -14,7 +14,7 @@ from services.market_data.tables import DECIMAL
 
 _NUMBER = r"^[+-]?\d{1,20}(\.\d{1,16})?$"
 _WHOLE = r"^\d{1,19}$"
-_ZONED = r"[0-9](Z|z| ?UTC|[+-]\d\d:?(\d\d)?)\s*$"
+_ZONED = r"(:\d\d(\.\d+)?\s?([+-]\d\d(:?\d\d)?|UTC)|[Zz])\s*$"
 _UNITS = {"SECOND": 10**9, "MILLISECOND": 10**6, "MICROSECOND": 10**3, "NANOSECOND": 1}
 
 MOST = pa.scalar("17014118346046").cast(DECIMAL)
