@@ -135,7 +135,8 @@ class _Process:
         finally:
             loop.remove_reader(self._pipe.fileno())
             cancelling.cancel()
-        return Outcome(last, await asyncio.to_thread(self._exit_code))
+        # After its last word a process has nothing to do but end, which nobody needs to wait for.
+        return Outcome(last, 0 if last else await asyncio.to_thread(self._exit_code))
 
     def _read(self, progress: Callable[[dict[str, Any]], None]) -> dict[str, Any] | None:
         while self._pipe.poll():

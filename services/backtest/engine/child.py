@@ -9,7 +9,7 @@ import resource
 import sys
 import threading
 import time
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,7 @@ class _Monitor(threading.Thread):
         self._task = task
         self._engine: BacktestEngine | None = None
         self._finished = threading.Event()
+        self._wake, self._waker = os.pipe()
         self._cancelled = False
         self._last = (time.monotonic(), 0)
 
@@ -99,30 +100,31 @@ class _Monitor(threading.Thread):
 
     def run(self) -> None:
         """Look at pipe and engine until the run is finished."""
-        while not self._finished.wait(0 if self._heed(PERIOD) else PERIOD):
+        while True:
+            self._heed(PERIOD)
+            if self._finished.is_set():
+                return
             if self._engine is not None and not self._cancelled:
                 self._send(self._progress(self._engine))
 
     def finish(self, answer: dict[str, Any]) -> None:
         """Send the answer as the last message."""
         self._finished.set()
+        os.write(self._waker, b".")  # a tiny run must not wait for the end of a period
         self.join()
         if self._engine is not None:
             self._send(self._progress(self._engine))
         self._send({"type": "cancelled"} if self._cancelled else answer)
 
-    def _heed(self, seconds: float) -> bool:
-        """Wait for the parent's word; True when the wait took the whole time."""
+    def _heed(self, seconds: float) -> None:
+        """Wait for the parent's word, the end of the run or the time to pass."""
         try:
-            if not self._pipe.poll(seconds):
-                if self._cancelled:
-                    set_backtest_force_stop(True)  # again: the start of a run clears the flag
-                return True
-            self._cancelled |= self._pipe.recv_bytes() == CANCEL
+            if self._pipe in wait([self._pipe, self._wake], seconds):
+                self._cancelled |= self._pipe.recv_bytes() == CANCEL
         except (EOFError, OSError):
             os._exit(1)  # the worker is gone: somebody else will run this
-        set_backtest_force_stop(True)
-        return True
+        if self._cancelled:
+            set_backtest_force_stop(True)  # again and again: the start of a run clears the flag
 
     def _send(self, message: dict[str, Any]) -> None:
         try:
