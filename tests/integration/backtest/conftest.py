@@ -108,3 +108,12 @@ def no_leftovers() -> Iterator[None]:
         ["pgrep", "-f", "services.backtest.engine.preload"], capture_output=True, check=False
     )
     assert left.stdout == b""
+
+
+@pytest.fixture
+async def mesh(bench: Bench, tmp_path: Path) -> AsyncIterator[Any]:
+    """Give the API with what it needs around it, and a worker."""
+    from integration.backtest.live import opened_mesh  # it needs this module
+
+    async with opened_mesh(bench, tmp_path) as opened:
+        yield opened

@@ -19,7 +19,14 @@ from nautilus_trader.model.objects import Money
 
 from services.backtest.engine import analyzer
 
-STATISTICS = (WinRate, Expectancy, ProfitFactor, AvgWinner, SharpeRatio, ReturnsAverageLoss)
+STATISTICS: tuple[Any, ...] = (
+    WinRate,
+    Expectancy,
+    ProfitFactor,
+    AvgWinner,
+    SharpeRatio,
+    ReturnsAverageLoss,
+)
 START = datetime(2024, 1, 1, tzinfo=UTC)
 EARLIER = 1_000
 TRADES = 200
