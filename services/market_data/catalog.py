@@ -31,6 +31,14 @@ class File:
     sha256: str
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A file that is open."""
+
+    file: File
+    parquet: pq.ParquetFile
+
+
 def folder_of(kind: str, identifier: str) -> str:
     """Return the folder of one kind of one instrument or bar type."""
     return f"data/{KINDS[kind].folder}/{identifier.replace('/', '')}"
@@ -98,17 +106,24 @@ class Catalog:
         for path in (self.root / STAGING).glob("*.parquet"):
             path.unlink()
 
-    def batches(
-        self, files: Iterable[File], columns: list[str], start: int, end: int, size: int
-    ) -> Iterator[pa.RecordBatch]:
-        """Yield stored rows of the closed range, skipping what lies outside by its group."""
-        wanted = list(dict.fromkeys([*columns, "ts_init"]))
-        for file in files:
-            with pq.ParquetFile(self.root / file.path) as parquet:
-                groups = _groups(parquet, start, end)
-                whole = start <= file.first and file.last <= end
-                for batch in parquet.iter_batches(size, row_groups=groups, columns=wanted):
-                    yield batch if whole else _within(batch, start, end)
+    def open(self, files: Iterable[File]) -> list[Opened]:
+        """Open files, which close when nobody holds them any more; raises
+        ``FileNotFoundError``.
+        """
+        handles = [(file, pa.OSFile(str(self.root / file.path))) for file in files]
+        return [Opened(file, pq.ParquetFile(handle)) for file, handle in handles]
+
+
+def batches(
+    opened: Iterable[Opened], columns: list[str], start: int, end: int, size: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield stored rows of the closed range, skipping what lies outside by its group."""
+    wanted = list(dict.fromkeys([*columns, "ts_init"]))
+    for each in opened:
+        groups = _groups(each.parquet, start, end)
+        whole = start <= each.file.first and each.file.last <= end
+        for batch in each.parquet.iter_batches(size, row_groups=groups, columns=wanted):
+            yield batch if whole else _within(batch, start, end)
 
 
 def _groups(parquet: pq.ParquetFile, start: int, end: int) -> list[int]:

@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from mesh.common.v1.types_pb2 import ArrowChunk
 from mesh.marketdata.v1 import history_service_pb2 as rpc
 from meshkit.arrow import BATCH_ROWS, chunks
 from meshkit.context import caller
+from meshkit.errors import StoreUnavailable
 from meshkit.idempotency import once
 from meshkit.paging import page
 from meshkit.times import to_timestamp
 from services.market_data import convert, events
-from services.market_data.catalog import Catalog, File
+from services.market_data.catalog import File, Opened, batches
 from services.market_data.domain import FIRST, LAST, Series, fingerprint
 from services.market_data.errors import InstrumentNotFound, bad_field
 from services.market_data.file_store import Covered, FileStore
@@ -26,6 +26,9 @@ from services.market_data.writing import Writer, read_times
 
 AHEAD = 4
 """Chunks made ahead of a reader."""
+
+MOVE_LOOKS, MOVE_SECONDS = 100, 0.05
+"""How often, and after what time, a file is looked for that is being moved into place."""
 
 
 class HistoryServicer(ImportServicer):
@@ -80,10 +83,23 @@ class HistoryServicer(ImportServicer):
         series = convert.series_of("selection", request.selection)
         start, end = convert.range_of(request.selection.range)
         columns = _columns(series, list(request.columns))
-        files = await self._found(project, series, start, end, {})
-        rows = _Rows(self._writer.catalog(project), series, files, columns, start, end)
+        opened = await self._open(project, series, start, end)
+        rows = _Rows(opened, series, columns, start, end)
         async for chunk in _in_thread(rows.chunks(request.limit)):
             yield rpc.ReadHistoryResponse(chunk=chunk)
+
+    async def _open(self, project: str, series: Series, start: int, end: int) -> list[Opened]:
+        """Open all files of a range: what is open can be read to its end, whatever is changed."""
+        catalog = self._writer.catalog(project)
+        for _ in range(MOVE_LOOKS):
+            files = await self._found(project, series, start, end, {})
+            try:
+                return await asyncio.to_thread(catalog.open, files)
+            except FileNotFoundError:  # decided, and just being moved
+                await asyncio.sleep(MOVE_SECONDS)
+        raise StoreUnavailable(
+            "The data is being rewritten. Try again.", metadata={"store": "catalog"}
+        )
 
     async def DeleteData(self, request: rpc.DeleteDataRequest, _: Any) -> Any:
         """Delete stored rows."""
@@ -200,19 +216,17 @@ class _Rows:
 
     def __init__(
         self,
-        catalog: Catalog,
+        opened: list[Opened],
         series: Series,
-        files: list[File],
         columns: list[str],
         start: int = FIRST,
         end: int = LAST,
     ) -> None:
-        self._catalog = catalog
-        self._files = files
+        self._opened = opened
         self._range = (start, end)
-        stored = pq.read_schema(catalog.root / files[0].path)
-        whole = KINDS[series.kind].client_schema(stored.metadata)
-        self._schema = pa.schema([whole.field(name) for name in columns], metadata=stored.metadata)
+        metadata = opened[0].parquet.schema_arrow.metadata
+        whole = KINDS[series.kind].client_schema(metadata)
+        self._schema = pa.schema([whole.field(name) for name in columns], metadata=metadata)
 
     def chunks(self, limit: int) -> Iterator[ArrowChunk]:
         """Yield the Arrow stream."""
@@ -221,7 +235,7 @@ class _Rows:
     def _batches(self, limit: int) -> Iterator[pa.RecordBatch]:
         left = limit or LAST
         names = self._schema.names
-        for batch in self._catalog.batches(self._files, names, *self._range, BATCH_ROWS):
+        for batch in batches(self._opened, names, *self._range, BATCH_ROWS):
             if batch.num_rows > left:
                 batch = batch.slice(0, left)
             if batch.num_rows:

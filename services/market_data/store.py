@@ -24,10 +24,15 @@ class InstrumentStore:
     """Instruments of all projects."""
 
     async def insert(self, tx: Any, item: StoredInstrument) -> StoredInstrument | None:
-        """Store an instrument; None when the id is taken."""
+        """Store an instrument; None when the id is taken, or another one by its folder.
+
+        A catalog leaves slashes out of folder names, so ``A/B.X`` and ``AB.X`` have one folder.
+        """
         row = await tx.fetchrow(
             "INSERT INTO instruments (project, instrument_id, owner, definition, price_precision,"
-            " size_precision) VALUES ($1, $2, $3, $4, $5, $6)"
+            " size_precision) SELECT $1, $2, $3, $4, $5, $6 WHERE NOT EXISTS ("
+            "SELECT FROM instruments WHERE project = $1"
+            " AND replace(instrument_id, '/', '') = replace($2, '/', ''))"
             f" ON CONFLICT DO NOTHING RETURNING {_INSTRUMENT}",
             item.project,
             item.instrument_id,
@@ -53,7 +58,8 @@ class InstrumentStore:
         """Return instruments with ids above ``after``, by id; an empty venue is any."""
         rows = await tx.fetch(
             f"SELECT {_INSTRUMENT} FROM instruments WHERE project = $1 AND instrument_id > $2"
-            " AND ($3 = '' OR instrument_id LIKE '%.' || $3) ORDER BY instrument_id LIMIT $4",
+            " AND ($3 = '' OR right(instrument_id, length($3) + 1) = '.' || $3)"
+            " ORDER BY instrument_id LIMIT $4",
             project,
             after,
             venue,

@@ -76,13 +76,47 @@ def describe(instrument: Any, given: pb.InstrumentDefinition) -> pb.InstrumentDe
     full.price_precision = instrument.price_precision
     if isinstance(instrument, SyntheticInstrument):
         return full
-    full.raw_symbol = str(instrument.raw_symbol)
-    full.size_precision = instrument.size_precision
-    full.price_increment = str(instrument.price_increment)
-    full.size_increment = str(instrument.size_increment)
-    full.multiplier = str(instrument.multiplier)
+    taken = type(instrument).to_dict(instrument)
+    for name in ("raw_symbol", "price_increment", "size_increment", "multiplier", "size_precision"):
+        if name in taken:
+            setattr(full, name, taken[name])
     full.quote_currency = instrument.quote_currency.code
     return full
+
+
+def check_taken(instrument: Any, given: pb.InstrumentDefinition) -> None:
+    """Raise ``InvalidField`` for a field that the class does not have, or has fixed otherwise."""
+    taken = type(instrument).to_dict(instrument)
+    name = type(instrument).__name__
+    for field, value in given.ListFields():
+        if field.name in _ELSEWHERE:
+            continue
+        key = next((k for k in _KEYS.get(field.name, (field.name,)) if k in taken), None)
+        if key is None and str(value) == str(getattr(instrument, field.name, None)):
+            continue  # the same for every instrument of the class, and said rightly
+        if key is None:
+            raise _invalid(f"definition.{field.name}", f"{name} has none; leave it out")
+        if field.name in _FIXED and Decimal(taken[key] or 0) != Decimal(value):
+            text = f"is {taken[key] or 'not settable'} for every {name}; leave it out"
+            raise _invalid(f"definition.{field.name}", text)
+
+
+_ELSEWHERE = frozenset({"type", "instrument_id", "asset_class", "betting", "info"})
+"""Fields that every class takes, or that are checked where they are used."""
+
+_KEYS = {
+    "quote_currency": ("quote_currency", "currency"),
+    "activation_time": ("activation_ns",),
+    "expiration_time": ("expiration_ns",),
+    "event_time": ("ts_event",),
+    "init_time": ("ts_init",),
+}
+"""Nautilus' names of fields that it calls otherwise."""
+
+_FIXED = frozenset(
+    {"size_precision", "size_increment", "max_quantity", "min_quantity", "max_price", "min_price"}
+)
+"""Fields that some classes show and do not take."""
 
 
 def _values(definition: pb.InstrumentDefinition) -> dict[str, Any]:

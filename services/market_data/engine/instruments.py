@@ -8,7 +8,7 @@ from nautilus_trader.model.instruments import SyntheticInstrument
 from nautilus_trader.persistence.catalog import ParquetDataCatalog
 
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
-from meshkit.nautilus.instruments import describe, to_nautilus
+from meshkit.nautilus.instruments import check_taken, describe, to_nautilus
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Checked:
 def check(definition: InstrumentDefinition) -> Checked:
     """Return the definition as Nautilus has it; raises ``InvalidField``."""
     made = to_nautilus(definition)
+    check_taken(made, definition)
     size = 0 if isinstance(made, SyntheticInstrument) else int(made.size_precision)
     return Checked(describe(made, definition), int(made.price_precision), size)
 

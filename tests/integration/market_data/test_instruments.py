@@ -19,6 +19,7 @@ from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition, InstrumentTy
 from meshkit.database import Database
 from meshkit.nautilus.instruments import class_names, to_nautilus
 from services.market_data import sample
+from services.market_data.engine.instruments import check
 from services.market_data.file_store import FileStore
 from services.market_data.writing import Writer
 
@@ -27,10 +28,10 @@ DATED = {"activationTime": "2024-01-01T00:00:00Z", "expirationTime": "2024-06-21
 CRYPTO = {
     "quoteCurrency": "USDT",
     "settlementCurrency": "USDT",
-    "underlying": "BTC",
     "priceIncrement": "0.1",
     "sizeIncrement": "0.001",
 }
+ON_BTC = {**CRYPTO, "underlying": "BTC"}
 OPTION = {"optionKind": "OPTION_KIND_CALL", "strikePrice": "150.00"}
 MARKET = {
     "venueName": "BETFAIR",
@@ -50,10 +51,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     },
     "CFD": {**COMMON, "assetClass": "ASSET_CLASS_INDEX"},
     "COMMODITY": {**COMMON, "assetClass": "ASSET_CLASS_COMMODITY"},
-    "CRYPTO_FUTURE": {**CRYPTO, **DATED},
-    "CRYPTO_FUTURES_SPREAD": {**CRYPTO, **DATED, "strategyType": "CALENDAR"},
-    "CRYPTO_OPTION": {**CRYPTO, **DATED, **OPTION},
-    "CRYPTO_OPTION_SPREAD": {**CRYPTO, **DATED, "strategyType": "VERTICAL"},
+    "CRYPTO_FUTURE": {**ON_BTC, **DATED},
+    "CRYPTO_FUTURES_SPREAD": {**ON_BTC, **DATED, "strategyType": "CALENDAR"},
+    "CRYPTO_OPTION": {**ON_BTC, **DATED, **OPTION},
+    "CRYPTO_OPTION_SPREAD": {**ON_BTC, **DATED, "strategyType": "VERTICAL"},
     "CRYPTO_PERPETUAL": {**CRYPTO, "baseCurrency": "BTC"},
     "CURRENCY_PAIR": {**COMMON, "baseCurrency": "EUR"},
     "EQUITY": {**COMMON, "isin": "US0378331005"},
@@ -142,6 +143,7 @@ async def test_md12_every_class_is_created_and_read(served: Served) -> None:
         ({"priceIncrement": "0.01", "pricePrecision": 3}, "definition.price_increment"),
         ({"priceIncrement": ""}, "definition.price_precision"),
         ({"instrumentId": "nodot"}, "definition"),
+        ({"strikePrice": "1.5"}, "definition.strike_price"),
     ],
 )
 async def test_md12_bad_definitions_are_refused(
@@ -154,6 +156,21 @@ async def test_md12_bad_definitions_are_refused(
     got = await failure(served.instruments.CreateInstrument(request))
     assert (got.code, set(got.fields)) == ("INVALID_ARGUMENT", {field})
     assert "Traceback" not in got.message
+
+
+async def test_md12_a_definition_read_is_one_that_can_be_given(served: Served) -> None:
+    """MD-12d: what the service returns is taken again as it is, and means the same; and two ids
+    that would share a folder of the catalog are refused.
+    """
+    for name in EXAMPLES:
+        first = check(definition(name)).definition
+        assert check(first).definition == first
+    await served.create(*sample.instruments())
+    twin = InstrumentDefinition()
+    twin.CopyFrom(sample.instruments()[0])
+    twin.instrument_id = twin.instrument_id.replace("/", "")
+    got = await failure(served.create(twin))
+    assert (got.code, got.reason) == ("ALREADY_EXISTS", "INSTRUMENT_EXISTS")
 
 
 async def test_md13_a_crash_is_mended_at_the_start(served: Served) -> None:
