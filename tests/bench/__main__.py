@@ -6,11 +6,16 @@ import asyncio
 from rich.console import Console
 from rich.table import Table
 
-from bench import backtests, history, memory
+from bench import backtests, gateway, history, memory
 from bench.figure import Figure, record, write
 from bench.place import place
 
-FIGURES: list[Figure] = [*memory.FIGURES, *backtests.FIGURES, *history.FIGURES]
+FIGURES: list[Figure] = [
+    *memory.FIGURES,
+    *gateway.FIGURES,
+    *backtests.FIGURES,
+    *history.FIGURES,
+]
 """In the order of measuring: the idle mesh comes first."""
 
 

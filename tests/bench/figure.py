@@ -1,6 +1,7 @@
 """A figure: what is measured, and the target it is held to."""
 
 import json
+import os
 import platform
 import subprocess
 from collections.abc import Callable, Coroutine
@@ -52,7 +53,7 @@ def record(figure: Figure, measured: Measured) -> dict[str, object]:
         "target": figure.target,
         "met": figure.met(measured.value),
         "against": measured.against,
-        "machine": f"{platform.machine()}, {_processor()}",
+        "machine": f"{platform.machine()}, {_processor()}, load {os.getloadavg()[0]:.1f}",
         "commit": _commit(),
     }
 
