@@ -13,7 +13,9 @@ from pathlib import Path
 
 _MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 _MS_REC_PRIVATE = 0x4000 | 1 << 18
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_libc = ctypes.CDLL(None)
 
 
 def enter() -> bool:
@@ -21,17 +23,18 @@ def enter() -> bool:
 
     Call it before anything starts a thread. The processes that stay behind wait, kill what the one
     that went on has left, and exit as it did: with its code, or 128 + n for signal n. SIGTERM to
-    the outermost ends them all. Where namespaces are refused only this much is done.
+    the outermost ends them all, and so does the death of whoever started it. Where namespaces are
+    refused only this much is done.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None)
-    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # strays become children of this process
+    _libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # strays become children of this process
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     apart = _unshare()
     _go_on_as_child()
     if apart:
-        libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None)
+        _libc.mount(b"none", b"/", None, _MS_REC_PRIVATE, None)
         # Refused in some containers: then the old one stays.
-        libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID_NODEV_NOEXEC, None)
+        _libc.mount(b"proc", b"/proc", b"proc", _MS_NOSUID_NODEV_NOEXEC, None)
         _go_on_as_child()  # the first process of a namespace is deaf to signals: be the second
     return apart
 
@@ -49,6 +52,7 @@ def _unshare() -> bool:
 def _go_on_as_child() -> None:
     child = os.fork()
     if child == 0:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         return
     signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
     os.closerange(0, 256)  # or pipes would stay open here after the child has ended

@@ -13,9 +13,11 @@ import meshkit
 HERE = {"PYTHONPATH": str(Path(meshkit.__file__).parents[1])}
 ENTER = "from meshkit import confine\ninside = confine.enter()\n"
 REFUSED = "import os\ndef refuse(_): raise PermissionError\nos.unshare = refuse\n"
-DETACHED = """
+NAMED = """
 import ctypes, os, time
 ctypes.CDLL(None).prctl(15, b'{name}', 0, 0, 0)
+"""
+DETACHED = """
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0: time.sleep(3600)
@@ -28,6 +30,11 @@ def ended(script: str) -> int:
     """Run a script and return its exit code."""
     done = subprocess.run([sys.executable, "-c", script], env=HERE, timeout=30, check=False)
     return done.returncode
+
+
+def named(name: str) -> list[psutil.Process]:
+    """Return the processes of that name."""
+    return [process for process in psutil.process_iter() if process.name() == name]
 
 
 @pytest.mark.parametrize("before", ["", REFUSED])
@@ -48,8 +55,25 @@ def test_the_exit_code_comes_out(before: str, end: str, code: int) -> None:
 def test_nothing_stays_behind(before: str) -> None:
     """A process that detached itself ends too, with namespaces and without."""
     name = secrets.token_hex(6)
-    assert ended(before + ENTER + DETACHED.format(name=name)) == 0
-    assert not [p.pid for p in psutil.process_iter() if p.name() == name]
+    assert ended(before + ENTER + NAMED.format(name=name) + DETACHED) == 0
+    assert not named(name)
+
+
+@pytest.mark.parametrize("before", ["", REFUSED])
+def test_it_ends_with_its_starter(before: str) -> None:
+    """When the process that started it is killed, nothing inside lives on."""
+    name = secrets.token_hex(6)
+    inside = before + ENTER + NAMED.format(name=name) + "print('in', flush=True); time.sleep(3600)"
+    starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {inside!r}])"
+    command = [sys.executable, "-c", starter]
+    with subprocess.Popen(command, env=HERE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "in\n"
+        left = named(name)
+        assert left
+        process.kill()
+    _, alive = psutil.wait_procs(left, timeout=10)
+    assert not alive
 
 
 def test_inside_is_alone() -> None:
