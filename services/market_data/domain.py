@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from services.market_data.errors import (
     ImportFinished,
@@ -128,6 +129,26 @@ class StoredInstrument:
     size_precision: int
     create_time: datetime | None = None
     update_time: datetime | None = None
+
+
+def check_options(
+    series: Series,
+    instrument: StoredInstrument,
+    time_zone: str,
+    default_size: str,
+    timestamp_is_open: bool,
+) -> None:
+    """Raise for options of an import that its series or instrument cannot take."""
+    if timestamp_is_open and not series.step:
+        raise bad_field("spec.timestamp_is_open", "is for bars of a fixed step of time only")
+    if len(default_size.partition(".")[2]) > instrument.size_precision:
+        text = f"has more decimals than the instrument's {instrument.size_precision}"
+        raise bad_field("spec.default_size", text)
+    try:
+        ZoneInfo(time_zone or "UTC")
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        text = f"'{time_zone}' is no time zone such as Europe/Berlin"
+        raise bad_field("spec.time_zone", text) from None
 
 
 @dataclass(frozen=True)

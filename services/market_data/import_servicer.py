@@ -15,7 +15,8 @@ from meshkit.idempotency import once
 from meshkit.paging import page
 from meshkit.watch import Batch, WatchHub
 from services.market_data import convert, events
-from services.market_data.domain import Job, Series
+from services.market_data.domain import Job, Series, StoredInstrument, check_options
+from services.market_data.engine import bar_types
 from services.market_data.errors import ImportNotFound, InstrumentNotFound
 from services.market_data.importing import Importing
 from services.market_data.store import InstrumentStore, JobStore
@@ -63,7 +64,10 @@ class ImportServicer(HistoryServiceServicer):
         project = caller().project(header.project)
         spec = header.spec
         series = Series.of("spec", convert.kind_name(spec.kind), spec.instrument_id, spec.bar_type)
-        await self._check_instrument(project, series.instrument_id)
+        if series.bar_type:
+            bar_types.check("spec.bar_type", series.bar_type)
+        instrument = await self._instrument(project, series.instrument_id)
+        check_options(series, instrument, spec.time_zone, spec.default_size, spec.timestamp_is_open)
         import_id, size, sha256 = await self._uploads.receive(parts)
         made: list[Job] = []
 
@@ -94,7 +98,7 @@ class ImportServicer(HistoryServiceServicer):
             self._uploads.remove(import_id)  # a replay: the first upload made the job
         return response
 
-    async def _check_instrument(self, project: str, instrument_id: str) -> None:
+    async def _instrument(self, project: str, instrument_id: str) -> StoredInstrument:
         async with self._database.connection() as tx:
             found = await self._instruments.find(tx, project, instrument_id)
         if found is None:
@@ -102,6 +106,7 @@ class ImportServicer(HistoryServiceServicer):
                 f"There is no instrument '{instrument_id}' in '{project}'. Create it first.",
                 metadata={"instrument_id": instrument_id, "project": project},
             )
+        return found
 
     async def GetImportJob(self, request: rpc.GetImportJobRequest, _: Any) -> Any:
         """Return an import job."""

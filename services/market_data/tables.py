@@ -19,6 +19,18 @@ TIMES = ("ts_event", "ts_init")
 LEVELS = range(10)
 
 
+def _named(*names: str) -> dict[str, str]:
+    return {str(number): name for number, name in enumerate(names)}
+
+
+NAMES: Mapping[str, dict[str, str]] = {
+    "aggressor_side": _named("NO_AGGRESSOR", "BUYER", "SELLER"),
+    "action": {str(i): n for i, n in enumerate(("ADD", "UPDATE", "DELETE", "CLEAR"), 1)},
+    "side": _named("NO_ORDER_SIDE", "BUY", "SELL"),
+}
+"""What the numbers of Nautilus' enums mean, told to readers with the column."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """A kind of data: its folder in a catalog, and its columns with their types."""
@@ -47,7 +59,7 @@ class Kind:
         fields = []
         for name in (*self.order, *TIMES):
             kind = TIME if name in TIMES else self.others.get(name, DECIMAL)
-            fields.append(pa.field(name, kind))
+            fields.append(pa.field(name, kind, metadata=NAMES.get(name)))
         return pa.schema(fields, metadata=metadata)
 
 

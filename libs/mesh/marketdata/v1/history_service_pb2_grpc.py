@@ -166,8 +166,8 @@ class HistoryServiceServicer(object):
         high, low, close, volume`; deltas `action, side, price, size, order_id, flags, sequence`; depth `bid_price_0` …
         `ask_size_9`, `bid_count_0` … `ask_count_9`, `flags, sequence`; mark and index prices `value`; each with `ts_event`
         and `ts_init` (timestamp[ns, UTC]). Prices and sizes are decimal128(38, 16), exact; the schema's metadata holds
-        `instrument_id` (or `bar_type`), `price_precision` and `size_precision`. Enums are Nautilus' numbers (uint8), named
-        in the metadata of their column. Errors: NO_DATA, INVALID_FIELD (an unknown column).
+        `instrument_id` (or `bar_type`), `price_precision` and `size_precision`. Enums are Nautilus' numbers (uint8), and the
+        metadata of their column names each, such as `1` → `BUYER`. Errors: NO_DATA, INVALID_FIELD (an unknown column).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -79,7 +79,7 @@ class InstrumentServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListInstruments(self, request, context):
-        """ListInstruments lists a project's instruments by creation, oldest first.
+        """ListInstruments lists a project's instruments by id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -41,7 +41,7 @@ class InstrumentServiceStub:
         mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsRequest,
         mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsResponse,
     ]
-    """ListInstruments lists a project's instruments by creation, oldest first."""
+    """ListInstruments lists a project's instruments by id."""
 
     DeleteInstrument: grpc.UnaryUnaryMultiCallable[
         mesh.marketdata.v1.instrument_service_pb2.DeleteInstrumentRequest,
@@ -72,7 +72,7 @@ class InstrumentServiceAsyncStub:
         mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsRequest,
         mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsResponse,
     ]
-    """ListInstruments lists a project's instruments by creation, oldest first."""
+    """ListInstruments lists a project's instruments by id."""
 
     DeleteInstrument: grpc.aio.UnaryUnaryMultiCallable[
         mesh.marketdata.v1.instrument_service_pb2.DeleteInstrumentRequest,
@@ -109,7 +109,7 @@ class InstrumentServiceServicer(metaclass=abc.ABCMeta):
         request: mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsRequest,
         context: _ServicerContext,
     ) -> typing.Union[mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsResponse, collections.abc.Awaitable[mesh.marketdata.v1.instrument_service_pb2.ListInstrumentsResponse]]:
-        """ListInstruments lists a project's instruments by creation, oldest first."""
+        """ListInstruments lists a project's instruments by id."""
 
     @abc.abstractmethod
     def DeleteInstrument(

@@ -269,8 +269,8 @@ class ImportSpec(google.protobuf.message.Message):
     delimiter: builtins.str
     """Delimiter of a CSV file, one character. Default `,`."""
     default_size: builtins.str
-    """Size for quotes, and volume for bars, when the file has none. Default 1000000 where the size precision is 0, as
-    Nautilus' own wranglers take; decimals that the instrument has not are refused.
+    """Size for quotes, and volume for bars, when the file has none. Default 1000000, as Nautilus' own
+    wranglers take; more decimals than the instrument has are refused.
     """
     require_sorted: builtins.bool
     """Whether rows out of the order of time fail the import. Default false: they are sorted, keeping the file's order
@@ -637,7 +637,7 @@ global___CatalogFile = CatalogFile
 
 @typing.final
 class ImportJobChanged(google.protobuf.message.Message):
-    """ImportJobChanged is the payload of the events of `facts:marketdata` about imports: the job after the change."""
+    """ImportJobChanged is the payload of the events of `facts:market-data` about imports: the job after the change."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -658,7 +658,7 @@ global___ImportJobChanged = ImportJobChanged
 
 @typing.final
 class DataChanged(google.protobuf.message.Message):
-    """DataChanged is the payload of the events of `facts:marketdata` about the catalog: what it holds after a change."""
+    """DataChanged is the payload of the events of `facts:market-data` about the catalog: what it holds after a change."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
