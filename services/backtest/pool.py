@@ -123,6 +123,8 @@ class _Process:
         loop = asyncio.get_running_loop()
         readable = asyncio.Event()
         loop.add_reader(self._pipe.fileno(), readable.set)
+        # uvloop made the pipe non-blocking, and half a message would count as the process' death.
+        os.set_blocking(self._pipe.fileno(), True)
         cancelling = asyncio.create_task(self._cancel_when(cancel))
         last: dict[str, Any] | None = None
         try:

@@ -8,8 +8,8 @@ import asyncio
 import logging
 import os
 import shutil
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,21 +18,15 @@ import redis.asyncio
 from redis.exceptions import RedisError
 
 from meshkit.consumer import LOST as CONSUMER_LOST
-from meshkit.consumer import Consumer
 from meshkit.database import Database
 from meshkit.errors import Unavailable
 from meshkit.outbox import done
-from meshkit.publisher import Publisher
-from meshkit.redis_client import open_redis
 from meshkit.redis_group import Entry
-from meshkit.server import run as run_service
-from meshkit.server import until_told_to_stop
 from services.backtest import events
 from services.backtest.config import WorkerConfig
 from services.backtest.domain import CANCELLED, FAILED, JOBS, SUCCEEDED, Json, Run
 from services.backtest.errors import RunBusy
 from services.backtest.inputs import run_task
-from services.backtest.main import MIGRATIONS
 from services.backtest.pool import Outcome, Pool
 from services.backtest.store import RunStore
 
@@ -267,39 +261,3 @@ def _in_background(work: Awaitable[Any]) -> None:
     task = asyncio.ensure_future(quietly())
     _background.add(task)
     task.add_done_callback(_background.discard)
-
-
-async def serve() -> None:
-    """Open everything, work until told to stop, give back what is under way."""
-    config = WorkerConfig.read(os.environ)
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(Pool.open(config.slots))
-        database = await stack.enter_async_context(
-            Database.open(config.database_url, schema="backtest", migrations=MIGRATIONS)
-        )
-        client = await stack.enter_async_context(open_redis(config.redis_url))
-        await stack.enter_async_context(Publisher(database, client))
-        worker = Worker(database, client, RunStore(), pool, config)
-        consumer = Consumer(
-            client,
-            JOBS,
-            "workers",
-            config.name,
-            worker.handle,
-            claim_idle=config.lease_seconds,
-            concurrency=config.slots,
-            grace=0.0,
-            on_dead=worker.record,
-        )
-        async with until_told_to_stop("backtest-worker", config.http_listen) as stop:
-            await consumer.run(stop)
-
-
-def main() -> None:
-    """Run a worker until it is told to stop."""
-    start: Callable[[], Awaitable[None]] = serve
-    run_service("backtest-worker", start, level=os.environ.get("MESH_LOG_LEVEL", "INFO"))
-
-
-if __name__ == "__main__":
-    main()

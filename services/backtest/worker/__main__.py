@@ -1,0 +1,5 @@
+"""``python -m services.backtest.worker``."""
+
+from services.backtest.worker.main import main
+
+main()
