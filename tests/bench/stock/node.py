@@ -51,12 +51,13 @@ def run(spec: dict[str, Any]) -> dict[str, Any]:
         raise_exception=True,
         dispose_on_completion=False,
     )
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), time.process_time()
     node = BacktestNode(configs=[config])
     result = node.run()[0]
     seconds = time.perf_counter() - started
     return {
         "seconds": seconds,
+        "cpu_seconds": time.process_time() - spent,
         "events": result.iterations,
         "orders": result.total_orders,
         "stats": json.loads(json.dumps(result.stats_pnls, default=str)),
