@@ -261,6 +261,9 @@ class VenueOptions(google.protobuf.message.Message):
     USE_REDUCE_ONLY_FIELD_NUMBER: builtins.int
     FROZEN_ACCOUNT_FIELD_NUMBER: builtins.int
     ALLOW_CASH_BORROWING_FIELD_NUMBER: builtins.int
+    USE_MARKET_ORDER_ACKS_FIELD_NUMBER: builtins.int
+    LIQUIDITY_CONSUMPTION_FIELD_NUMBER: builtins.int
+    QUEUE_POSITION_FIELD_NUMBER: builtins.int
     bar_execution: builtins.bool
     """Bar execution: bars move the market. Default true."""
     bar_adaptive_high_low_ordering: builtins.bool
@@ -283,6 +286,12 @@ class VenueOptions(google.protobuf.message.Message):
     """Frozen account: balances do not change. Default false."""
     allow_cash_borrowing: builtins.bool
     """Allow cash borrowing. Default false."""
+    use_market_order_acks: builtins.bool
+    """Use market order acks: market orders are accepted before they fill. Default false."""
+    liquidity_consumption: builtins.bool
+    """Liquidity consumption: what a fill took from the book is gone until it changes. Default false."""
+    queue_position: builtins.bool
+    """Queue position: a limit order waits for what stood before it at its price. Default false."""
     def __init__(
         self,
         *,
@@ -297,9 +306,12 @@ class VenueOptions(google.protobuf.message.Message):
         use_reduce_only: builtins.bool | None = ...,
         frozen_account: builtins.bool | None = ...,
         allow_cash_borrowing: builtins.bool | None = ...,
+        use_market_order_acks: builtins.bool | None = ...,
+        liquidity_consumption: builtins.bool | None = ...,
+        queue_position: builtins.bool | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["_allow_cash_borrowing", b"_allow_cash_borrowing", "_bar_adaptive_high_low_ordering", b"_bar_adaptive_high_low_ordering", "_bar_execution", b"_bar_execution", "_frozen_account", b"_frozen_account", "_reject_stop_orders", b"_reject_stop_orders", "_support_contingent_orders", b"_support_contingent_orders", "_support_gtd_orders", b"_support_gtd_orders", "_trade_execution", b"_trade_execution", "_use_position_ids", b"_use_position_ids", "_use_random_ids", b"_use_random_ids", "_use_reduce_only", b"_use_reduce_only", "allow_cash_borrowing", b"allow_cash_borrowing", "bar_adaptive_high_low_ordering", b"bar_adaptive_high_low_ordering", "bar_execution", b"bar_execution", "frozen_account", b"frozen_account", "reject_stop_orders", b"reject_stop_orders", "support_contingent_orders", b"support_contingent_orders", "support_gtd_orders", b"support_gtd_orders", "trade_execution", b"trade_execution", "use_position_ids", b"use_position_ids", "use_random_ids", b"use_random_ids", "use_reduce_only", b"use_reduce_only"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_allow_cash_borrowing", b"_allow_cash_borrowing", "_bar_adaptive_high_low_ordering", b"_bar_adaptive_high_low_ordering", "_bar_execution", b"_bar_execution", "_frozen_account", b"_frozen_account", "_reject_stop_orders", b"_reject_stop_orders", "_support_contingent_orders", b"_support_contingent_orders", "_support_gtd_orders", b"_support_gtd_orders", "_trade_execution", b"_trade_execution", "_use_position_ids", b"_use_position_ids", "_use_random_ids", b"_use_random_ids", "_use_reduce_only", b"_use_reduce_only", "allow_cash_borrowing", b"allow_cash_borrowing", "bar_adaptive_high_low_ordering", b"bar_adaptive_high_low_ordering", "bar_execution", b"bar_execution", "frozen_account", b"frozen_account", "reject_stop_orders", b"reject_stop_orders", "support_contingent_orders", b"support_contingent_orders", "support_gtd_orders", b"support_gtd_orders", "trade_execution", b"trade_execution", "use_position_ids", b"use_position_ids", "use_random_ids", b"use_random_ids", "use_reduce_only", b"use_reduce_only"]) -> None: ...
+    def HasField(self, field_name: typing.Literal["_allow_cash_borrowing", b"_allow_cash_borrowing", "_bar_adaptive_high_low_ordering", b"_bar_adaptive_high_low_ordering", "_bar_execution", b"_bar_execution", "_frozen_account", b"_frozen_account", "_liquidity_consumption", b"_liquidity_consumption", "_queue_position", b"_queue_position", "_reject_stop_orders", b"_reject_stop_orders", "_support_contingent_orders", b"_support_contingent_orders", "_support_gtd_orders", b"_support_gtd_orders", "_trade_execution", b"_trade_execution", "_use_market_order_acks", b"_use_market_order_acks", "_use_position_ids", b"_use_position_ids", "_use_random_ids", b"_use_random_ids", "_use_reduce_only", b"_use_reduce_only", "allow_cash_borrowing", b"allow_cash_borrowing", "bar_adaptive_high_low_ordering", b"bar_adaptive_high_low_ordering", "bar_execution", b"bar_execution", "frozen_account", b"frozen_account", "liquidity_consumption", b"liquidity_consumption", "queue_position", b"queue_position", "reject_stop_orders", b"reject_stop_orders", "support_contingent_orders", b"support_contingent_orders", "support_gtd_orders", b"support_gtd_orders", "trade_execution", b"trade_execution", "use_market_order_acks", b"use_market_order_acks", "use_position_ids", b"use_position_ids", "use_random_ids", b"use_random_ids", "use_reduce_only", b"use_reduce_only"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["_allow_cash_borrowing", b"_allow_cash_borrowing", "_bar_adaptive_high_low_ordering", b"_bar_adaptive_high_low_ordering", "_bar_execution", b"_bar_execution", "_frozen_account", b"_frozen_account", "_liquidity_consumption", b"_liquidity_consumption", "_queue_position", b"_queue_position", "_reject_stop_orders", b"_reject_stop_orders", "_support_contingent_orders", b"_support_contingent_orders", "_support_gtd_orders", b"_support_gtd_orders", "_trade_execution", b"_trade_execution", "_use_market_order_acks", b"_use_market_order_acks", "_use_position_ids", b"_use_position_ids", "_use_random_ids", b"_use_random_ids", "_use_reduce_only", b"_use_reduce_only", "allow_cash_borrowing", b"allow_cash_borrowing", "bar_adaptive_high_low_ordering", b"bar_adaptive_high_low_ordering", "bar_execution", b"bar_execution", "frozen_account", b"frozen_account", "liquidity_consumption", b"liquidity_consumption", "queue_position", b"queue_position", "reject_stop_orders", b"reject_stop_orders", "support_contingent_orders", b"support_contingent_orders", "support_gtd_orders", b"support_gtd_orders", "trade_execution", b"trade_execution", "use_market_order_acks", b"use_market_order_acks", "use_position_ids", b"use_position_ids", "use_random_ids", b"use_random_ids", "use_reduce_only", b"use_reduce_only"]) -> None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_allow_cash_borrowing", b"_allow_cash_borrowing"]) -> typing.Literal["allow_cash_borrowing"] | None: ...
     @typing.overload
@@ -309,6 +321,10 @@ class VenueOptions(google.protobuf.message.Message):
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_frozen_account", b"_frozen_account"]) -> typing.Literal["frozen_account"] | None: ...
     @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_liquidity_consumption", b"_liquidity_consumption"]) -> typing.Literal["liquidity_consumption"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_queue_position", b"_queue_position"]) -> typing.Literal["queue_position"] | None: ...
+    @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_reject_stop_orders", b"_reject_stop_orders"]) -> typing.Literal["reject_stop_orders"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_support_contingent_orders", b"_support_contingent_orders"]) -> typing.Literal["support_contingent_orders"] | None: ...
@@ -316,6 +332,8 @@ class VenueOptions(google.protobuf.message.Message):
     def WhichOneof(self, oneof_group: typing.Literal["_support_gtd_orders", b"_support_gtd_orders"]) -> typing.Literal["support_gtd_orders"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_trade_execution", b"_trade_execution"]) -> typing.Literal["trade_execution"] | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: typing.Literal["_use_market_order_acks", b"_use_market_order_acks"]) -> typing.Literal["use_market_order_acks"] | None: ...
     @typing.overload
     def WhichOneof(self, oneof_group: typing.Literal["_use_position_ids", b"_use_position_ids"]) -> typing.Literal["use_position_ids"] | None: ...
     @typing.overload
