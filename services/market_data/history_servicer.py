@@ -246,13 +246,19 @@ class _Rows:
 
 
 async def _in_thread(made: Iterator[ArrowChunk]) -> AsyncIterator[ArrowChunk]:
-    """Yield what is made in a thread, some ahead."""
-    while True:
-        some = await asyncio.to_thread(_take, made)
-        for chunk in some:
-            yield chunk
-        if len(some) < AHEAD:
-            return
+    """Yield what a thread makes, which makes the next while these are sent."""
+    making = asyncio.create_task(asyncio.to_thread(_take, made))
+    try:
+        while True:
+            some = await making
+            if len(some) == AHEAD:
+                making = asyncio.create_task(asyncio.to_thread(_take, made))
+            for chunk in some:
+                yield chunk
+            if len(some) < AHEAD:
+                return
+    finally:
+        making.cancel()
 
 
 def _take(made: Iterator[ArrowChunk]) -> list[ArrowChunk]:

@@ -17,7 +17,7 @@ from meshkit.database import Database
 from meshkit.errors import Unavailable
 from services.market_data import convert, events
 from services.market_data.child import ChildDied, in_child
-from services.market_data.domain import FAILED, SUCCEEDED, Job, Json, Series
+from services.market_data.domain import FAILED, SUCCEEDED, Job, Json, Series, StoredInstrument
 from services.market_data.errors import ImportFault
 from services.market_data.file_store import FileStore
 from services.market_data.merging import Counts, Lines
@@ -117,10 +117,7 @@ class Importing:
         kind = convert.kind_name(spec.kind)
         series = Series.of("spec", kind, spec.instrument_id, spec.bar_type)
         async with self._database.connection() as tx:
-            instrument = await self._instruments.find(tx, job.project, series.instrument_id)
-        if instrument is None:
-            text = f"The instrument {series.instrument_id} was deleted."
-            raise ImportFault("INSTRUMENT_NOT_FOUND", text)
+            instrument = await self._instrument(tx, job, series)
         scratch = self._uploads.scratch(job.import_id)
         task = Task(
             upload=self._uploads.path(job.import_id),
@@ -135,8 +132,16 @@ class Importing:
         finally:
             scratch.unlink(missing_ok=True)
 
+    async def _instrument(self, tx: Any, job: Job, series: Series) -> StoredInstrument:
+        found = await self._instruments.find(tx, job.project, series.instrument_id)
+        if found is None:
+            text = f"The instrument {series.instrument_id} was deleted."
+            raise ImportFault("INSTRUMENT_NOT_FOUND", text)
+        return found
+
     async def _commit(self, job: Job, series: Series, given: Lines, counts: Counts) -> None:
         async def also(tx: Any) -> bool:
+            await self._instrument(tx, job, series)
             report = _report(counts, given.rows)
             done = await self._jobs.finish(tx, job.import_id, SUCCEEDED, report, "", "")
             if done is None:

@@ -69,15 +69,27 @@ class InstrumentServicer(InstrumentServiceServicer):
         wanted = page(request)
         after = wanted.after[0] if wanted.after else ""
         async with self._database.connection() as tx:
-            rows = await self._store.page(tx, project, request.venue, after, wanted.size + 1)
+            rows = await self._matching(tx, project, request, after, wanted.size + 1)
         rows, token = wanted.cut(rows, key=lambda row: (row.instrument_id,))
-        made = [convert.instrument(row) for row in rows]
         return rpc.ListInstrumentsResponse(
-            instruments=[
-                each for each in made if not request.type or each.definition.type == request.type
-            ],
-            next_page_token=token,
+            instruments=[convert.instrument(row) for row in rows], next_page_token=token
         )
+
+    async def _matching(
+        self, tx: Any, project: str, request: rpc.ListInstrumentsRequest, after: str, limit: int
+    ) -> list[StoredInstrument]:
+        """Return instruments of the venue and type asked for; the type is known to the definition
+        alone.
+        """
+        found: list[StoredInstrument] = []
+        while len(found) < limit:
+            rows = await self._store.page(tx, project, request.venue, after, limit)
+            types = [convert.instrument(row).definition.type for row in rows]
+            found += [r for r, t in zip(rows, types, strict=True) if request.type in {0, t}]
+            if len(rows) < limit:
+                break
+            after = rows[-1].instrument_id
+        return found[:limit]
 
     async def DeleteInstrument(self, request: rpc.DeleteInstrumentRequest, _: Any) -> Any:
         """Remove an instrument without data."""

@@ -44,9 +44,11 @@ class InstrumentStore:
         return StoredInstrument(**dict(row)) if row else None
 
     async def find(self, tx: Any, project: str, instrument_id: str) -> StoredInstrument | None:
-        """Return an instrument."""
+        """Return an instrument, locked inside a transaction: none is deleted under an import."""
+        lock = " FOR UPDATE" if tx.is_in_transaction() else ""
         row = await tx.fetchrow(
-            f"SELECT {_INSTRUMENT} FROM instruments WHERE project = $1 AND instrument_id = $2",
+            f"SELECT {_INSTRUMENT} FROM instruments"
+            f" WHERE project = $1 AND instrument_id = $2{lock}",
             project,
             instrument_id,
         )

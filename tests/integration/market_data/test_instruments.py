@@ -158,6 +158,20 @@ async def test_md12_bad_definitions_are_refused(
     assert "Traceback" not in got.message
 
 
+async def test_md12_instruments_are_listed_by_venue_and_type(served: Served) -> None:
+    """MD-12e: a filtered page is full as long as there is more, and pages hold each once."""
+    await served.create(*(definition(name) for name in EXAMPLES), *sample.instruments())
+    request = rpc.ListInstrumentsRequest(
+        venue="SIM", type=InstrumentType.INSTRUMENT_TYPE_CURRENCY_PAIR, page_size=2
+    )
+    first = await served.instruments.ListInstruments(request)
+    request.page_token = first.next_page_token
+    second = await served.instruments.ListInstruments(request)
+    ids = [i.definition.instrument_id for i in (*first.instruments, *second.instruments)]
+    assert ids == ["CURRENCYPAIR.SIM", "EUR/USD.SIM", "USD/JPY.SIM"]
+    assert not second.next_page_token
+
+
 async def test_md12_a_definition_read_is_one_that_can_be_given(served: Served) -> None:
     """MD-12d: what the service returns is taken again as it is, and means the same; and two ids
     that would share a folder of the catalog are refused.
