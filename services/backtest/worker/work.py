@@ -36,6 +36,7 @@ KEEP_SECONDS = 0.3
 """Seconds between renewals of a lease, which also bring a cancellation."""
 
 LOG_LINES = 40
+MESSAGE_LENGTH = 2_000
 
 UNKNOWN = 255
 """What the forkserver's side says of a process that died together with the forkserver."""
@@ -236,7 +237,8 @@ def _verdict(outcome: Outcome, log_file: Path) -> tuple[str, Json | None, Json |
         return SUCCEEDED, None, message
     if kind == "cancelled":
         return CANCELLED, None, None
-    return FAILED, {**message, "log_tail": _tail(log_file)}, None
+    text = str(message["message"])[:MESSAGE_LENGTH]
+    return FAILED, {**message, "message": text, "log_tail": _tail(log_file)}, None
 
 
 def _tail(log_file: Path) -> list[str]:

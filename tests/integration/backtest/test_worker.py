@@ -103,6 +103,7 @@ async def test_bt02_a_run_goes_to_its_end(bench: Bench) -> None:
     ("line", "reason", "where"),
     [
         ("raise ValueError('no such luck')", "STRATEGY_RAISED", 5),
+        ("raise ValueError('a last word of many reads ' * 100_000)", "STRATEGY_RAISED", 5),
         ("import os; os._exit(7)", "WORKER_DIED", 0),
         ("self.hoard = bytearray(2**33)", "MEMORY_EXCEEDED", 5),
     ],
@@ -118,6 +119,7 @@ async def test_bt03_faults_of_user_code_are_told(
         assert run.failure is not None
         assert (run.failure["reason"], run.failure.get("line", 0)) == (reason, where)
         assert "Traceback" not in run.failure["message"]
+        assert len(run.failure["message"]) <= 2_000
 
 
 async def test_bt04_cancel_stops_a_run(bench: Bench) -> None:
