@@ -1,5 +1,6 @@
 """Backtests through the mesh against stock Nautilus with stock dependencies."""
 
+import asyncio
 import statistics
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ async def _quotes(
 ) -> tuple[float, float]:
     """Return the seconds of a run of quotes, and CPU seconds: the whole mesh's, or the run's."""
     if not by_the_mesh:
-        seconds, _, output = by_stock(place, job)
+        seconds, _, output = await asyncio.to_thread(by_stock, place, job)
         assert output["events"] == QUOTES
         return seconds, float(output["cpu_seconds"])
     before = place.cpu_seconds()
@@ -75,7 +76,7 @@ async def orders_ratio(place: Place) -> Measured:
             [{"kind": "BAR", "instrument_id": instrument_id, "bar_type": b} for b in bar_types],
         )
         ours, run = await by_mesh(client, job)
-    theirs, _, output = by_stock(place, job)
+    theirs, _, output = await asyncio.to_thread(by_stock, place, job)
     orders = run.result.total_orders
     assert orders == output["orders"] >= 10_000
     return Measured(ours / theirs, f"{orders:,} orders: mesh {ours:.1f} s, stock {theirs:.1f} s")
