@@ -1,5 +1,7 @@
 """Venues of the contract become venues of the engine."""
 
+from typing import Any
+
 import pytest
 from nautilus_trader.backtest.config import BacktestEngineConfig
 from nautilus_trader.backtest.engine import BacktestEngine
@@ -10,7 +12,7 @@ from mesh.backtest.v1.backtest_pb2 import VenueOptions
 from services.backtest.engine.venues import add_venue
 
 MONEY = {"amount": "1000000", "currency": "USD"}
-FEE_MODELS = (
+FEE_MODELS: tuple[dict[str, Any], ...] = (
     {},
     {"maker_taker": {}},
     {"fixed": {"commission": MONEY, "every_fill": True}},
