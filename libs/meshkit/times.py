@@ -1,6 +1,7 @@
 """Unix nanoseconds ↔ ``google.protobuf.Timestamp``."""
 
 import time
+from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -15,6 +16,15 @@ def to_timestamp(nanos: int) -> Timestamp:
 def to_nanos(timestamp: Timestamp) -> int:
     """Return the unix nanoseconds of a timestamp."""
     return timestamp.seconds * NANOS + timestamp.nanos
+
+
+def from_datetime(value: datetime | None) -> Timestamp | None:
+    """Return the timestamp of a database's time, None for None."""
+    if value is None:
+        return None
+    made = Timestamp()
+    made.FromDatetime(value)
+    return made
 
 
 def now() -> Timestamp:

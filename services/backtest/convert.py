@@ -3,35 +3,21 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.backtest.v1 import backtest_pb2 as pb
 from mesh.common.v1.identifiers_pb2 import ResourceMeta
 from mesh.common.v1.types_pb2 import Money
 from meshkit import enums
-from meshkit.times import to_timestamp
+from meshkit.times import from_datetime, to_timestamp
 from services.backtest.domain import ENDED, Json, Run
 
 
 def spec_json(spec: pb.BacktestSpec) -> Json:
     """Return a spec in its JSON form with the contract's field names."""
     return json_format.MessageToDict(spec, preserving_proto_field_name=True)
-
-
-def whole_numbers(value: Any) -> Any:
-    """Turn floats without a fraction into integers: a Struct knows only doubles."""
-    match value:
-        case float() if value.is_integer() and abs(value) < 2**53:
-            return int(value)
-        case dict():
-            return {key: whole_numbers(each) for key, each in value.items()}
-        case list():
-            return [whole_numbers(each) for each in value]
-    return value
 
 
 def digest(value: Any) -> str:
@@ -50,13 +36,13 @@ def backtest(run: Run, *, whole: bool = True) -> pb.Backtest:
         progress=progress(run.progress),
         attempts=run.attempts,
         cancel_requested=run.cancel_requested,
-        start_time=_timestamp(run.start_time),
-        end_time=_timestamp(run.end_time),
+        start_time=from_datetime(run.start_time),
+        end_time=from_datetime(run.end_time),
         meta=ResourceMeta(
             owner=run.owner,
             project=run.project,
-            create_time=_timestamp(run.create_time),
-            update_time=_timestamp(run.update_time),
+            create_time=from_datetime(run.create_time),
+            update_time=from_datetime(run.update_time),
             etag=str(run.fence),
         ),
     )
@@ -138,14 +124,6 @@ def _curve(values: Json) -> pb.EquityCurve:
             for ts, equity, drawdown in rows
         ],
     )
-
-
-def _timestamp(value: datetime | None) -> Timestamp | None:
-    if value is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(value)
-    return made
 
 
 def ended(message: pb.Backtest) -> bool:

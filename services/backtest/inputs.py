@@ -3,15 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from google.protobuf import json_format
-
 from mesh.backtest.v1.backtest_pb2 import BacktestSpec
 from mesh.marketdata.v1.history_service_pb2 import ResolveDataResponse, ResolvedData
 from mesh.marketdata.v1.marketdata_pb2 import DataKind, DataSelection
 from mesh.strategy.v1.strategy_pb2 import ComponentKind, StrategyVersion
 from meshkit import enums
+from meshkit.structs import to_json
 from meshkit.times import to_nanos
-from services.backtest.convert import whole_numbers
 from services.backtest.domain import Json, Run, instrument_of
 from services.backtest.task import ComponentTask, DataTask, RunTask
 
@@ -32,7 +30,7 @@ def make_inputs(
                 "files": [[file.path, file.text] for file in version.source.files],
                 "importable_path": version.source.importable_path,
                 "class_name": version.class_name,
-                "config": whole_numbers(json_format.MessageToDict(component.config)),
+                "config": to_json(component.config),
             }
         )
     selections = [_data(each.selection, each) for each in data.data]

@@ -1,23 +1,13 @@
 """Contracts ↔ domain, pure, both ways."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
+from datetime import UTC
 
 from mesh.common.v1.identifiers_pb2 import ResourceMeta
 from mesh.gateway.v1 import auth_pb2 as pb
 from mesh.gateway.v1 import auth_service_pb2 as rpc
+from meshkit.times import from_datetime
 from services.gateway.domain import ApiKey, Secret
-
-
-def timestamp(value: datetime | None) -> Timestamp | None:
-    """Return a timestamp, None for None."""
-    if value is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(value)
-    return made
 
 
 def draft(request: rpc.CreateApiKeyRequest, secret: Secret, *, owner: str, project: str) -> ApiKey:
@@ -45,14 +35,14 @@ def api_key(value: ApiKey) -> pb.ApiKey:
         subject=value.subject,
         scopes=value.scopes,
         projects=value.projects,
-        expire_time=timestamp(value.expire_time),
-        revoke_time=timestamp(value.revoke_time),
-        last_use_time=timestamp(value.last_use_time),
+        expire_time=from_datetime(value.expire_time),
+        revoke_time=from_datetime(value.revoke_time),
+        last_use_time=from_datetime(value.last_use_time),
         meta=ResourceMeta(
             owner=value.owner,
             project=value.project,
-            create_time=timestamp(value.create_time),
-            update_time=timestamp(value.update_time),
+            create_time=from_datetime(value.create_time),
+            update_time=from_datetime(value.update_time),
         ),
     )
 

@@ -1,16 +1,13 @@
 """Contracts ↔ domain, pure, both ways."""
 
-from datetime import datetime
 from typing import Any
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.common.v1.identifiers_pb2 import ResourceMeta
 from mesh.common.v1.types_pb2 import TimeRange
 from mesh.marketdata.v1 import instrument_pb2
 from mesh.marketdata.v1 import marketdata_pb2 as pb
 from meshkit import enums
-from meshkit.times import to_nanos, to_timestamp
+from meshkit.times import from_datetime, to_nanos, to_timestamp
 from services.market_data.catalog import File
 from services.market_data.domain import FIRST, LAST, Job, Series, StoredInstrument, fingerprint
 from services.market_data.file_store import Covered
@@ -58,8 +55,8 @@ def job(item: Job) -> pb.ImportJob:
         fault_count=report.get("fault_count", 0),
         reason=item.reason,
         message=item.message,
-        start_time=_timestamp(item.start_time),
-        end_time=_timestamp(item.end_time),
+        start_time=from_datetime(item.start_time),
+        end_time=from_datetime(item.end_time),
         attempts=item.attempts,
     )
     for name in (
@@ -91,7 +88,7 @@ def coverage(project: str, item: Covered) -> pb.Coverage:
         bytes=item.bytes,
         gap_count=item.gap_count,
         fingerprint=fingerprint(item.hashes),
-        update_time=_timestamp(item.update_time),
+        update_time=from_datetime(item.update_time),
     )
 
 
@@ -121,15 +118,7 @@ def _meta(item: Any) -> ResourceMeta:
     return ResourceMeta(
         owner=item.owner,
         project=item.project,
-        create_time=_timestamp(item.create_time),
-        update_time=_timestamp(updated),
+        create_time=from_datetime(item.create_time),
+        update_time=from_datetime(updated),
         etag=str(int(updated.timestamp() * 1_000_000)) if updated else "",
     )
-
-
-def _timestamp(value: datetime | None) -> Timestamp | None:
-    if value is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(value)
-    return made

@@ -1,13 +1,10 @@
 """Contracts ↔ domain, pure, both ways."""
 
-from datetime import datetime
-
 from google.protobuf import json_format
-from google.protobuf.struct_pb2 import Struct
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.common.v1.identifiers_pb2 import ResourceMeta
 from mesh.strategy.v1 import strategy_pb2 as pb
+from meshkit.times import from_datetime
 from services.strategy import domain
 
 _PREFIX = "COMPONENT_KIND_"
@@ -21,15 +18,6 @@ def kind_name(value: pb.ComponentKind.ValueType) -> str:
 def kind(name: str) -> pb.ComponentKind.ValueType:
     """Return the enum value of a kind's name."""
     return pb.ComponentKind.Value(_PREFIX + name)
-
-
-def timestamp(value: datetime | None) -> Timestamp | None:
-    """Return a timestamp, None for None."""
-    if value is None:
-        return None
-    made = Timestamp()
-    made.FromDatetime(value)
-    return made
 
 
 def source(message: pb.StrategySource) -> domain.Source:
@@ -54,8 +42,8 @@ def strategy(value: domain.Strategy) -> pb.Strategy:
         meta=ResourceMeta(
             owner=value.owner,
             project=value.project,
-            create_time=timestamp(value.create_time),
-            update_time=timestamp(value.update_time),
+            create_time=from_datetime(value.create_time),
+            update_time=from_datetime(value.update_time),
             etag=str(value.revision),
         ),
     )
@@ -72,7 +60,7 @@ def version(value: domain.Version, *, whole: bool) -> pb.StrategyVersion:
         required_fields=value.classes.required,
         owner=value.owner,
         project=value.project,
-        create_time=timestamp(value.create_time),
+        create_time=from_datetime(value.create_time),
     )
     if whole:
         message.source.CopyFrom(
@@ -85,21 +73,3 @@ def version(value: domain.Version, *, whole: bool) -> pb.StrategyVersion:
         json_format.ParseDict(dict(value.classes.config_schema), message.config_schema)
         json_format.ParseDict(value.classes.defaults, message.default_config)
     return message
-
-
-def config(message: Struct) -> dict[str, object]:
-    """Return a config as JSON values; whole numbers are integers again."""
-    found = whole_numbers(json_format.MessageToDict(message))
-    return found if isinstance(found, dict) else {}
-
-
-def whole_numbers(value: object) -> object:
-    """Turn floats without a fraction into integers: a Struct knows only doubles."""
-    match value:
-        case float() if value.is_integer() and abs(value) < 2**53:
-            return int(value)
-        case dict():
-            return {key: whole_numbers(each) for key, each in value.items()}
-        case list():
-            return [whole_numbers(each) for each in value]
-    return value

@@ -11,6 +11,7 @@ from meshkit.database import Database
 from meshkit.errors import EtagMismatch
 from meshkit.idempotency import once
 from meshkit.paging import page
+from meshkit.structs import to_json
 from services.strategy import convert, schema
 from services.strategy.domain import Loader, Registry, Source, Strategy, Version
 
@@ -171,7 +172,7 @@ class Servicer(StrategyServiceServicer):
     async def ValidateConfig(self, request: rpc.ValidateConfigRequest, _: Any) -> Any:
         """Check a config against a version's schema and, when asked, its class."""
         found = await self._version(request.project, request.strategy_id, request.version)
-        config = convert.config(request.config)
+        config = to_json(request.config)
         faults = schema.violations(found.classes.config_schema, config)
         if request.exact and not faults:
             faults = await self._loader.check(found.kind, found.source, config)
