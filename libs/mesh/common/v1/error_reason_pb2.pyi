@@ -160,6 +160,68 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """
     ERROR_REASON_IMPORT_CRASHED: _ErrorReason.ValueType  # 315
     """In ImportJob.reason. The process that read the file died several times over it. Split the file."""
+    ERROR_REASON_VENUE_NOT_FOUND: _ErrorReason.ValueType  # 316
+    """NOT_FOUND. Metadata: `venue`, `known`. No adapter or plug-in has this name. Look at ListVenues."""
+    ERROR_REASON_VENUE_EXTRA_MISSING: _ErrorReason.ValueType  # 317
+    """FAILED_PRECONDITION. Metadata: `venue`, `extra`, `packages`. The adapter needs packages that are not installed.
+    Install the extra: `pip install "nautilus_trader[<extra>]"`.
+    """
+    ERROR_REASON_VENUE_WITHOUT_DATA: _ErrorReason.ValueType  # 318
+    """FAILED_PRECONDITION. Metadata: `venue`. The adapter gives no market data. Choose one with `data` of ListVenues."""
+    ERROR_REASON_SECRET_IN_CONFIG: _ErrorReason.ValueType  # 319
+    """INVALID_ARGUMENT with BadRequest. Metadata: `field`, `environment`. Configs are readable by others: a secret is not
+    taken. Set it in the environment of the market-data service.
+    """
+    ERROR_REASON_VENUE_BROKEN: _ErrorReason.ValueType  # 320
+    """FAILED_PRECONDITION. Metadata: `venue`, `plugin`. The plug-in of this venue is broken; `problem` of GetVenue says
+    how. Mend or remove it.
+    """
+    ERROR_REASON_FEED_NOT_FOUND: _ErrorReason.ValueType  # 321
+    """NOT_FOUND. Metadata: `feed_id`, `project`. No such feed in the project. Look at ListFeeds."""
+    ERROR_REASON_FEED_EXISTS: _ErrorReason.ValueType  # 322
+    """ALREADY_EXISTS. Metadata: `feed_id`. The project has a feed of this id. Use it, or choose another id."""
+    ERROR_REASON_FEED_IN_USE: _ErrorReason.ValueType  # 323
+    """FAILED_PRECONDITION. Metadata: `feed_id`, `subscriptions`. Subscriptions use the feed. Delete them first."""
+    ERROR_REASON_FEED_UNAVAILABLE: _ErrorReason.ValueType  # 324
+    """UNAVAILABLE. Metadata: `feed_id`, `state`. The feed is not connected. Try again, or look at GetFeed for the cause."""
+    ERROR_REASON_NOT_A_REPLAY: _ErrorReason.ValueType  # 325
+    """FAILED_PRECONDITION. Metadata: `feed_id`, `venue`. Only a feed of the venue REPLAY can be paused, moved or timed."""
+    ERROR_REASON_SUBSCRIPTION_NOT_FOUND: _ErrorReason.ValueType  # 326
+    """NOT_FOUND. Metadata: `subscription_id`. No such subscription in the caller's projects. Look at ListSubscriptions."""
+    ERROR_REASON_TOO_MANY_CHANNELS: _ErrorReason.ValueType  # 327
+    """RESOURCE_EXHAUSTED. Metadata: `max_channels`. The feed would have more channels than it may. Remove some, or make
+    another feed.
+    """
+    ERROR_REASON_CHANNEL_NOT_OPEN: _ErrorReason.ValueType  # 328
+    """FAILED_PRECONDITION. Metadata: `feed_id`, `instrument_id`. No subscription has a book of the instrument open.
+    Subscribe to ORDER_BOOK_DELTA or ORDER_BOOK_DEPTH10 first.
+    """
+    ERROR_REASON_NOT_RECORDABLE: _ErrorReason.ValueType  # 329
+    """FAILED_PRECONDITION. Metadata: `feed_id`. The data of a replay is in the catalog already and is not recorded again."""
+    ERROR_REASON_HISTORY_UNSUPPORTED: _ErrorReason.ValueType  # 330
+    """FAILED_PRECONDITION. Metadata: `feed_id`, `kind`. The venue keeps no such history, or the adapter cannot ask for it."""
+    ERROR_REASON_HISTORY_JOB_NOT_FOUND: _ErrorReason.ValueType  # 331
+    """NOT_FOUND. Metadata: `history_job_id`. No such job in the caller's projects. Look at ListHistoryJobs."""
+    ERROR_REASON_HISTORY_JOB_FINISHED: _ErrorReason.ValueType  # 332
+    """FAILED_PRECONDITION. Metadata: `history_job_id`, `state`. The job is in a final state and cannot be cancelled."""
+    ERROR_REASON_HISTORY_JOB_UNFINISHED: _ErrorReason.ValueType  # 333
+    """FAILED_PRECONDITION. Metadata: `history_job_id`, `state`. The job is still at work. Cancel it first, or wait."""
+    ERROR_REASON_INSTRUMENT_NOT_AT_VENUE: _ErrorReason.ValueType  # 334
+    """In SubscriptionItem.reason. The venue has no such instrument. Look at ListFeedInstruments."""
+    ERROR_REASON_VENUE_REFUSED: _ErrorReason.ValueType  # 335
+    """In SubscriptionItem.reason and HistoryJob.reason. The venue or its adapter refused; the message says what it said."""
+    ERROR_REASON_VENUE_DISCONNECTED: _ErrorReason.ValueType  # 336
+    """In Feed.reason and SubscriptionItem.reason. The connection to the venue was lost; it is made again with back-off."""
+    ERROR_REASON_VENUE_SILENT: _ErrorReason.ValueType  # 337
+    """In Feed.reason. The venue sent nothing for the feed's silence timeout; the connection is made anew."""
+    ERROR_REASON_VENUE_RATE_LIMITED: _ErrorReason.ValueType  # 338
+    """In Feed.reason and HistoryJob.reason. The venue limits our requests (HTTP 429 or 418). It is tried again later."""
+    ERROR_REASON_FEED_CRASHED: _ErrorReason.ValueType  # 339
+    """In Feed.reason. The process of the feed ended by itself; it is started again with back-off."""
+    ERROR_REASON_VENUE_UNREACHABLE: _ErrorReason.ValueType  # 340
+    """In Feed.reason. The venue could not be reached within the time. Look at its address in the feed's config."""
+    ERROR_REASON_KIND_UNSUPPORTED: _ErrorReason.ValueType  # 341
+    """In SubscriptionItem.reason. The adapter of the venue has no data of this kind."""
     ERROR_REASON_BACKTEST_NOT_FOUND: _ErrorReason.ValueType  # 400
     """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
     ERROR_REASON_BACKTEST_SPEC_INVALID: _ErrorReason.ValueType  # 401
@@ -332,6 +394,68 @@ data, and none of it lies in the range. Choose a range between `first` and `last
 """
 ERROR_REASON_IMPORT_CRASHED: ErrorReason.ValueType  # 315
 """In ImportJob.reason. The process that read the file died several times over it. Split the file."""
+ERROR_REASON_VENUE_NOT_FOUND: ErrorReason.ValueType  # 316
+"""NOT_FOUND. Metadata: `venue`, `known`. No adapter or plug-in has this name. Look at ListVenues."""
+ERROR_REASON_VENUE_EXTRA_MISSING: ErrorReason.ValueType  # 317
+"""FAILED_PRECONDITION. Metadata: `venue`, `extra`, `packages`. The adapter needs packages that are not installed.
+Install the extra: `pip install "nautilus_trader[<extra>]"`.
+"""
+ERROR_REASON_VENUE_WITHOUT_DATA: ErrorReason.ValueType  # 318
+"""FAILED_PRECONDITION. Metadata: `venue`. The adapter gives no market data. Choose one with `data` of ListVenues."""
+ERROR_REASON_SECRET_IN_CONFIG: ErrorReason.ValueType  # 319
+"""INVALID_ARGUMENT with BadRequest. Metadata: `field`, `environment`. Configs are readable by others: a secret is not
+taken. Set it in the environment of the market-data service.
+"""
+ERROR_REASON_VENUE_BROKEN: ErrorReason.ValueType  # 320
+"""FAILED_PRECONDITION. Metadata: `venue`, `plugin`. The plug-in of this venue is broken; `problem` of GetVenue says
+how. Mend or remove it.
+"""
+ERROR_REASON_FEED_NOT_FOUND: ErrorReason.ValueType  # 321
+"""NOT_FOUND. Metadata: `feed_id`, `project`. No such feed in the project. Look at ListFeeds."""
+ERROR_REASON_FEED_EXISTS: ErrorReason.ValueType  # 322
+"""ALREADY_EXISTS. Metadata: `feed_id`. The project has a feed of this id. Use it, or choose another id."""
+ERROR_REASON_FEED_IN_USE: ErrorReason.ValueType  # 323
+"""FAILED_PRECONDITION. Metadata: `feed_id`, `subscriptions`. Subscriptions use the feed. Delete them first."""
+ERROR_REASON_FEED_UNAVAILABLE: ErrorReason.ValueType  # 324
+"""UNAVAILABLE. Metadata: `feed_id`, `state`. The feed is not connected. Try again, or look at GetFeed for the cause."""
+ERROR_REASON_NOT_A_REPLAY: ErrorReason.ValueType  # 325
+"""FAILED_PRECONDITION. Metadata: `feed_id`, `venue`. Only a feed of the venue REPLAY can be paused, moved or timed."""
+ERROR_REASON_SUBSCRIPTION_NOT_FOUND: ErrorReason.ValueType  # 326
+"""NOT_FOUND. Metadata: `subscription_id`. No such subscription in the caller's projects. Look at ListSubscriptions."""
+ERROR_REASON_TOO_MANY_CHANNELS: ErrorReason.ValueType  # 327
+"""RESOURCE_EXHAUSTED. Metadata: `max_channels`. The feed would have more channels than it may. Remove some, or make
+another feed.
+"""
+ERROR_REASON_CHANNEL_NOT_OPEN: ErrorReason.ValueType  # 328
+"""FAILED_PRECONDITION. Metadata: `feed_id`, `instrument_id`. No subscription has a book of the instrument open.
+Subscribe to ORDER_BOOK_DELTA or ORDER_BOOK_DEPTH10 first.
+"""
+ERROR_REASON_NOT_RECORDABLE: ErrorReason.ValueType  # 329
+"""FAILED_PRECONDITION. Metadata: `feed_id`. The data of a replay is in the catalog already and is not recorded again."""
+ERROR_REASON_HISTORY_UNSUPPORTED: ErrorReason.ValueType  # 330
+"""FAILED_PRECONDITION. Metadata: `feed_id`, `kind`. The venue keeps no such history, or the adapter cannot ask for it."""
+ERROR_REASON_HISTORY_JOB_NOT_FOUND: ErrorReason.ValueType  # 331
+"""NOT_FOUND. Metadata: `history_job_id`. No such job in the caller's projects. Look at ListHistoryJobs."""
+ERROR_REASON_HISTORY_JOB_FINISHED: ErrorReason.ValueType  # 332
+"""FAILED_PRECONDITION. Metadata: `history_job_id`, `state`. The job is in a final state and cannot be cancelled."""
+ERROR_REASON_HISTORY_JOB_UNFINISHED: ErrorReason.ValueType  # 333
+"""FAILED_PRECONDITION. Metadata: `history_job_id`, `state`. The job is still at work. Cancel it first, or wait."""
+ERROR_REASON_INSTRUMENT_NOT_AT_VENUE: ErrorReason.ValueType  # 334
+"""In SubscriptionItem.reason. The venue has no such instrument. Look at ListFeedInstruments."""
+ERROR_REASON_VENUE_REFUSED: ErrorReason.ValueType  # 335
+"""In SubscriptionItem.reason and HistoryJob.reason. The venue or its adapter refused; the message says what it said."""
+ERROR_REASON_VENUE_DISCONNECTED: ErrorReason.ValueType  # 336
+"""In Feed.reason and SubscriptionItem.reason. The connection to the venue was lost; it is made again with back-off."""
+ERROR_REASON_VENUE_SILENT: ErrorReason.ValueType  # 337
+"""In Feed.reason. The venue sent nothing for the feed's silence timeout; the connection is made anew."""
+ERROR_REASON_VENUE_RATE_LIMITED: ErrorReason.ValueType  # 338
+"""In Feed.reason and HistoryJob.reason. The venue limits our requests (HTTP 429 or 418). It is tried again later."""
+ERROR_REASON_FEED_CRASHED: ErrorReason.ValueType  # 339
+"""In Feed.reason. The process of the feed ended by itself; it is started again with back-off."""
+ERROR_REASON_VENUE_UNREACHABLE: ErrorReason.ValueType  # 340
+"""In Feed.reason. The venue could not be reached within the time. Look at its address in the feed's config."""
+ERROR_REASON_KIND_UNSUPPORTED: ErrorReason.ValueType  # 341
+"""In SubscriptionItem.reason. The adapter of the venue has no data of this kind."""
 ERROR_REASON_BACKTEST_NOT_FOUND: ErrorReason.ValueType  # 400
 """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
 ERROR_REASON_BACKTEST_SPEC_INVALID: ErrorReason.ValueType  # 401

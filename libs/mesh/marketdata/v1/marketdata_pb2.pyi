@@ -44,6 +44,8 @@ class _DataKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     """Mark prices of derivatives."""
     DATA_KIND_INDEX_PRICE: _DataKind.ValueType  # 7
     """Index prices of derivatives."""
+    DATA_KIND_FUNDING_RATE: _DataKind.ValueType  # 8
+    """Funding rates of perpetuals. Live and recorded; files of them are not imported."""
 
 class DataKind(_DataKind, metaclass=_DataKindEnumTypeWrapper):
     """DataKind is a kind of market data, as Nautilus names it."""
@@ -64,6 +66,8 @@ DATA_KIND_MARK_PRICE: DataKind.ValueType  # 6
 """Mark prices of derivatives."""
 DATA_KIND_INDEX_PRICE: DataKind.ValueType  # 7
 """Index prices of derivatives."""
+DATA_KIND_FUNDING_RATE: DataKind.ValueType  # 8
+"""Funding rates of perpetuals. Live and recorded; files of them are not imported."""
 global___DataKind = DataKind
 
 class _ImportFormat:
