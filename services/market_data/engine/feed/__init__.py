@@ -1,0 +1,1 @@
+"""The process of one feed: a data-only Nautilus node behind frames."""

@@ -1,0 +1,1 @@
+"""The live half of the service: feeds, subscriptions, streams. Imports no Nautilus."""
