@@ -39,8 +39,8 @@ $(VENV)/.ready: $(UV) $(LOCKS)/all.txt pyproject.toml
 	@$(call SYNC,.venv-stock) $(LOCKS)/stock.txt
 	@touch $@
 
-lock: setup ## Resolve the dependencies anew into deploy/locks
-	@deploy/lock $(UV)
+lock: setup ## Resolve the dependencies into deploy/locks; UPGRADE=1 takes the newest versions
+	@deploy/lock $(UV) $(UPGRADE)
 
 protos: setup .venv-protos/.ready ## Generate Python from the contracts into libs/
 	@protos/generate.sh $(CURDIR)/.venv-protos/bin/python $(CURDIR)/libs
