@@ -1,0 +1,95 @@
+"""Starts a `simulators.listener` and keeps what it tells."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+TESTS = Path(__file__).parent.parent
+PATIENCE_S = 30.0
+
+
+async def until(holds: Callable[[], Any], what: str) -> None:
+    """Wait until something holds; raises AssertionError that names it after 30 s."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE_S):
+            while not holds():
+                await asyncio.sleep(0.01)
+            return
+    raise AssertionError(f"did not come: {what}")
+
+
+class Listening:
+    """A node in another process: commands go in, events come out."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._process = process
+
+    def command(self, **command: Any) -> None:
+        """Send a job or a command; see `simulators.listener`."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(command).encode() + b"\n")
+
+    def subscribe(self, kind: str, of: str) -> None:
+        """Subscribe to one kind of data of an instrument or a bar type."""
+        self.command(do="subscribe", kind=kind, of=of)
+
+    def unsubscribe(self, kind: str, of: str) -> None:
+        """End a subscription."""
+        self.command(do="unsubscribe", kind=kind, of=of)
+
+    def request(self, kind: str, of: str, start: int = 0, end: int = 0) -> None:
+        """Ask the venue for its past between two times in Unix milliseconds."""
+        self.command(do="request", kind=kind, of=of, start=start * 10**6, end=end * 10**6)
+
+    def got(self, event: str) -> list[dict[str, Any]]:
+        """Give the events of a name so far."""
+        return [each for each in self.events if each["event"] == event]
+
+    async def wait(self, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """Wait for so many events of a name and give them all."""
+        await until(lambda: len(self.got(event)) >= count, f"{count} × {event}")
+        return self.got(event)
+
+    async def read(self) -> None:
+        """Keep what the process tells until it ends."""
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            self.events.append(json.loads(line))
+
+    async def stop(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._process.wait(), 10)
+            return
+        self._process.kill()
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def listening(log: Path, **job: Any) -> AsyncIterator[Listening]:
+    """Give a node that runs the job, started; Nautilus' log goes to the file."""
+    with log.open("wb") as errors:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "simulators.listener"),
+            cwd=TESTS,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=errors,
+        )
+    node = Listening(process)
+    reading = asyncio.create_task(node.read())
+    try:
+        node.command(**job)
+        await node.wait("started")
+        yield node
+    finally:
+        await node.stop()
+        await reading
