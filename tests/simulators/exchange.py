@@ -62,6 +62,8 @@ class Exchange(ABC):
         self.requests: Counter[str] = Counter()  # REST calls, by what they asked
         self.subscribed: Counter[str] = Counter()  # acknowledged, by channel, re-subscriptions too
         self._silent = False
+        self._speaking = asyncio.Event()
+        self._speaking.set()
         self._refusing = False
         self._limited = 0
         self._runner: web.AppRunner | None = None
@@ -83,10 +85,10 @@ class Exchange(ABC):
     async def greet(self, socket: Socket) -> None:  # noqa: B027 (most venues say nothing)
         """Say what the venue says to a new socket."""
 
-    def left(self, socket: Socket) -> None:
+    def left(self, socket: Socket) -> None:  # noqa: B027 - most venues need not know
         """Take note that a socket has ended; nothing, unless it is overridden."""
 
-    def ponged(self, socket: Socket) -> None:
+    def ponged(self, socket: Socket) -> None:  # noqa: B027 - the same
         """Take note that a client answered a ping; nothing, unless it is overridden."""
 
     async def intercept(self, request: web.Request) -> web.Response | None:
@@ -115,13 +117,15 @@ class Exchange(ABC):
     async def garbage(self, *texts: str) -> None:
         """Send what no client can read, as text and as bytes."""
         for socket in list(self.sockets):
-            for text in texts or GARBAGE:
-                await socket.ws.send_str(text)
-            await socket.ws.send_bytes(b"\x00\xff\xfe")
+            with suppress(ConnectionError):
+                for text in texts or GARBAGE:
+                    await socket.ws.send_str(text)
+                await socket.ws.send_bytes(b"\x00\xff\xfe")
 
     def silence(self, on: bool = True) -> None:
-        """Go silent: no event, answer, heartbeat or pong leaves, and sockets stay open."""
+        """Go silent: no event, answer, heartbeat or pong leaves, and connections stay open."""
         self._silent = on
+        self._speaking.clear() if on else self._speaking.set()
 
     def refuse(self, on: bool = True) -> None:
         """Cut every new connection, REST and WebSocket, before it is answered."""
@@ -194,7 +198,9 @@ class Exchange(ABC):
         if self._refusing and request.transport is not None:
             request.transport.abort()
             return web.Response(status=503)
-        if self._limited and request.path not in self.sockets_at:
+        if "Upgrade" in request.headers:  # a WebSocket opens even at a silent venue
+            return await handler(request)
+        if self._limited:
             self._limited -= 1
             self.requests["limited"] += 1
             return self.limited()
@@ -243,7 +249,7 @@ class Exchange(ABC):
 
 
 def serve(make: Callable[[int], Exchange], play: str = "play") -> None:
-    """Run a venue as a process until standard input ends or a signal comes; prints its port."""
+    """Run a venue as a process of its own until a signal comes; prints its port."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0, help="events per second to invent")

@@ -146,12 +146,8 @@ async def obey_input(listener: Listener) -> None:
         listener.obey(json.loads(line))
 
 
-async def main() -> None:
-    """Run the job of the first line until standard input ends."""
-    events = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # Nautilus logs to standard output, which is kept for events
-    with open(0, "rb", buffering=0, closefd=False) as unbuffered:  # the rest is for the loop
-        job = json.loads(unbuffered.readline())
+async def main(job: dict[str, Any], events: IO[str]) -> None:
+    """Run a job until standard input ends."""
     listener = Listener(events)
     node = build(job, listener)
     running = asyncio.create_task(node.run_async())
@@ -162,4 +158,8 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    told = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # Nautilus logs to standard output, which is kept for events
+    with open(0, "rb", buffering=0, closefd=False) as unbuffered:  # the rest is for the loop
+        first = unbuffered.readline()
+    asyncio.run(main(json.loads(first), told))
