@@ -198,12 +198,12 @@ class Exchange(ABC):
         if self._refusing and request.transport is not None:
             request.transport.abort()
             return web.Response(status=503)
-        if "Upgrade" in request.headers:  # a WebSocket opens even at a silent venue
-            return await handler(request)
-        if self._limited:
-            self._limited -= 1
-            self.requests["limited"] += 1
-            return self.limited()
+        if "Upgrade" not in request.headers:  # a WebSocket opens even at a silent venue
+            if self._limited:
+                self._limited -= 1
+                self.requests["limited"] += 1
+                return self.limited()
+            await self._speaking.wait()
         return await self.intercept(request) or await handler(request)
 
     async def _socket(self, request: web.Request) -> web.WebSocketResponse:
