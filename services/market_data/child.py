@@ -11,6 +11,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
+from meshkit.errors import MeshError
 from services.market_data.errors import ImportFault
 
 log = logging.getLogger("market_data.child")
@@ -25,7 +26,8 @@ class ChildDied(Exception):
 
 
 async def in_child[Result](function: Callable[..., Result], *arguments: Any) -> Result:
-    """Return what a function of a module returns in a new process; it may raise ``ImportFault``.
+    """Return what a function of a module returns in a new process; it may raise ``ImportFault``
+    or a ``MeshError``.
 
     A cancellation kills the process. Raises ``ChildDied`` when it ends without an answer.
     """
@@ -46,6 +48,8 @@ async def in_child[Result](function: Callable[..., Result], *arguments: Any) -> 
         ours.close()
     if kind == "fault":
         raise ImportFault(*value)
+    if kind == "refused":
+        raise value
     if kind == "error":
         raise RuntimeError(value)
     result: Result = value
@@ -53,10 +57,13 @@ async def in_child[Result](function: Callable[..., Result], *arguments: Any) -> 
 
 
 def _main(pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+    answer: tuple[str, Any]
     try:
         answer = ("done", function(*arguments))
     except ImportFault as fault:
         answer = ("fault", (fault.reason, fault.message, fault.faults, fault.count))
+    except MeshError as error:
+        answer = ("refused", error)
     except MemoryError:
         return  # as if the system had killed it
     except Exception:

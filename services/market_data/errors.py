@@ -76,6 +76,36 @@ class RangeOutsideCoverage(OutOfRange):
     reason = "RANGE_OUTSIDE_COVERAGE"
 
 
+class VenueNotFound(NotFound):
+    """No adapter or plug-in has the name."""
+
+    reason = "VENUE_NOT_FOUND"
+
+
+class VenueExtraMissing(FailedPrecondition):
+    """The adapter needs packages that are not installed."""
+
+    reason = "VENUE_EXTRA_MISSING"
+
+
+class VenueWithoutData(FailedPrecondition):
+    """The adapter gives no market data."""
+
+    reason = "VENUE_WITHOUT_DATA"
+
+
+class SecretInConfig(InvalidArgument):
+    """A config holds a secret."""
+
+    reason = "SECRET_IN_CONFIG"
+
+
+class VenueBroken(FailedPrecondition):
+    """The plug-in or adapter cannot be used."""
+
+    reason = "VENUE_BROKEN"
+
+
 class ImportFault(Exception):
     """A file that cannot be imported: the job's reason and message, and the bad rows."""
 
