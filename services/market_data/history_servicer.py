@@ -10,34 +10,30 @@ from mesh.common.v1.types_pb2 import ArrowChunk
 from mesh.marketdata.v1 import history_service_pb2 as rpc
 from meshkit.arrow import BATCH_ROWS, chunks
 from meshkit.context import caller
-from meshkit.errors import StoreUnavailable
 from meshkit.idempotency import once
 from meshkit.paging import page
 from meshkit.times import to_timestamp
 from services.market_data import convert, events
+from services.market_data.ahead import ahead
 from services.market_data.catalog import File, Opened, batches
 from services.market_data.domain import FIRST, LAST, Series, fingerprint
-from services.market_data.errors import InstrumentNotFound, bad_field
-from services.market_data.file_store import Covered, FileStore
+from services.market_data.errors import bad_field
+from services.market_data.file_store import FileStore
+from services.market_data.finding import Finder
 from services.market_data.import_servicer import ImportServicer
 from services.market_data.merging import Counts, find_gaps
 from services.market_data.tables import KINDS, to_client
 from services.market_data.writing import Writer, read_times
 
-AHEAD = 4
-"""Chunks made ahead of a reader."""
-
-MOVE_LOOKS, MOVE_SECONDS = 100, 0.05
-"""How often, and after what time, a file is looked for that is being moved into place."""
-
 
 class HistoryServicer(ImportServicer):
     """Unpack, call, pack."""
 
-    def __init__(self, files: FileStore, writer: Writer, *others: Any) -> None:
+    def __init__(self, files: FileStore, writer: Writer, finder: Finder, *others: Any) -> None:
         super().__init__(*others)
         self._files = files
         self._writer = writer
+        self._finder = finder
 
     async def ListCoverage(self, request: rpc.ListCoverageRequest, _: Any) -> Any:
         """Return what the catalog holds, by kind and instrument."""
@@ -63,7 +59,7 @@ class HistoryServicer(ImportServicer):
         kind = convert.kind_name(request.kind)
         series = Series.of("", kind, request.instrument_id, request.bar_type)
         async with self._database.connection() as tx:
-            covered = await self._covered(tx, project, series)
+            covered = await self._finder.covered(tx, project, series)
             files = await self._files.find(tx, project, series)
         counts = Counts()
         catalog = self._writer.catalog(project)
@@ -83,23 +79,10 @@ class HistoryServicer(ImportServicer):
         series = convert.series_of("selection", request.selection)
         start, end = convert.range_of(request.selection.range)
         columns = _columns(series, list(request.columns))
-        opened = await self._open(project, series, start, end)
+        opened = await self._finder.open(project, series, start, end)
         rows = _Rows(opened, series, columns, start, end)
-        async for chunk in _in_thread(rows.chunks(request.limit)):
+        async for chunk in ahead(rows.chunks(request.limit)):
             yield rpc.ReadHistoryResponse(chunk=chunk)
-
-    async def _open(self, project: str, series: Series, start: int, end: int) -> list[Opened]:
-        """Open all files of a range: what is open can be read to its end, whatever is changed."""
-        catalog = self._writer.catalog(project)
-        for _ in range(MOVE_LOOKS):
-            files = await self._found(project, series, start, end, {})
-            try:
-                return await asyncio.to_thread(catalog.open, files)
-            except FileNotFoundError:  # decided, and just being moved
-                await asyncio.sleep(MOVE_SECONDS)
-        raise StoreUnavailable(
-            "The data is being rewritten. Try again.", metadata={"store": "catalog"}
-        )
 
     async def DeleteData(self, request: rpc.DeleteDataRequest, _: Any) -> Any:
         """Delete stored rows."""
@@ -108,7 +91,7 @@ class HistoryServicer(ImportServicer):
         start, end = convert.range_of(request.selection.range)
 
         async def prepare() -> int:
-            await self._found(project, series, start, end, {})
+            await self._finder.found(project, series, start, end, {})
 
             async def also(tx: Any, rows: int) -> None:
                 await events.tell_data(tx, self._files, project, caller().subject, series)
@@ -116,7 +99,7 @@ class HistoryServicer(ImportServicer):
             return await self._writer.delete(project, caller().subject, series, start, end, also)
 
         async def work(tx: Any, rows: int) -> rpc.DeleteDataResponse:
-            left = await self._covered_or_none(tx, project, series)
+            left = await self._finder.covered_or_none(tx, project, series)
             response = rpc.DeleteDataResponse(rows=rows)
             if left is not None:
                 response.coverage.CopyFrom(convert.coverage(project, left))
@@ -136,7 +119,7 @@ class HistoryServicer(ImportServicer):
             where = {"selection": str(index)}
             await self._add_instrument(response, project, series.instrument_id, where)
             start, end = convert.range_of(selection.range)
-            files = await self._found(project, series, start, end, where)
+            files = await self._finder.found(project, series, start, end, where)
             hashes += [f"{index}:{start}:{end}", *(file.sha256 for file in files)]
             response.data.append(await self._resolved(project, series, selection, files))
         for instrument_id in request.instrument_ids:
@@ -148,7 +131,7 @@ class HistoryServicer(ImportServicer):
         self, project: str, series: Series, selection: Any, files: list[File]
     ) -> rpc.ResolvedData:
         async with self._database.connection() as tx:
-            covered = await self._covered(tx, project, series)
+            covered = await self._finder.covered(tx, project, series)
         made = rpc.ResolvedData(
             selection=selection,
             files=[convert.file(file) for file in files],
@@ -168,39 +151,8 @@ class HistoryServicer(ImportServicer):
     ) -> None:
         if any(each.instrument_id == instrument_id for each in response.instruments):
             return
-        async with self._database.connection() as tx:
-            found = await self._instruments.find(tx, project, instrument_id)
-        if found is None:
-            raise InstrumentNotFound(
-                f"There is no instrument '{instrument_id}' in project '{project}'.",
-                metadata={"instrument_id": instrument_id, "project": project, **where},
-            )
+        found = await self._finder.instrument(project, instrument_id, where)
         response.instruments.append(convert.instrument(found).definition)
-
-    async def _found(
-        self, project: str, series: Series, start: int, end: int, where: Mapping[str, str]
-    ) -> list[File]:
-        """Return the files of a range; raises when there are none."""
-        async with self._database.connection() as tx:
-            files = await self._files.find(tx, project, series, start, end)
-            if files:
-                return files
-            covered = await self._covered_or_none(tx, project, series)
-        if covered is None:
-            raise series.no_data(where)
-        raise series.outside(covered.first, covered.last, where)
-
-    async def _covered(self, tx: Any, project: str, series: Series) -> Covered:
-        found = await self._covered_or_none(tx, project, series)
-        if found is None:
-            raise series.no_data()
-        return found
-
-    async def _covered_or_none(self, tx: Any, project: str, series: Series) -> Covered | None:
-        rows = await self._files.coverage(
-            tx, project, series.kind, series.instrument_id, None, 10_000
-        )
-        return next((row for row in rows if row.series == series), None)
 
 
 def _columns(series: Series, wanted: list[str]) -> list[str]:
@@ -243,23 +195,3 @@ class _Rows:
                 yield to_client(batch, self._schema)
             if not left:
                 return
-
-
-async def _in_thread(made: Iterator[ArrowChunk]) -> AsyncIterator[ArrowChunk]:
-    """Yield what a thread makes, which makes the next while these are sent."""
-    making = asyncio.create_task(asyncio.to_thread(_take, made))
-    try:
-        while True:
-            some = await making
-            if len(some) == AHEAD:
-                making = asyncio.create_task(asyncio.to_thread(_take, made))
-            for chunk in some:
-                yield chunk
-            if len(some) < AHEAD:
-                return
-    finally:
-        making.cancel()
-
-
-def _take(made: Iterator[ArrowChunk]) -> list[ArrowChunk]:
-    return [chunk for _, chunk in zip(range(AHEAD), made, strict=False)]

@@ -14,6 +14,7 @@ from meshkit.watch import WatchHub
 from services.market_data import events
 from services.market_data.config import Config
 from services.market_data.file_store import FileStore
+from services.market_data.finding import Finder
 from services.market_data.history_servicer import HistoryServicer
 from services.market_data.importing import Importing
 from services.market_data.instrument_servicer import InstrumentServicer
@@ -66,7 +67,10 @@ async def add_services(
     uploads = Uploads(config.uploads, config.max_upload)
     importing = Importing(database, jobs, instruments, files, writer, uploads, config.imports)
     await stack.enter_async_context(importing.running())
-    history = HistoryServicer(files, writer, database, jobs, instruments, importing, uploads, hub)
+    finder = Finder(database, files, instruments, writer)
+    history = HistoryServicer(
+        files, writer, finder, database, jobs, instruments, importing, uploads, hub
+    )
     add_HistoryServiceServicer_to_server(history, server.grpc)
     add_InstrumentServiceServicer_to_server(
         InstrumentServicer(database, instruments, writer), server.grpc
