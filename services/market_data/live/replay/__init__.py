@@ -1,0 +1,1 @@
+"""Stored data in one order of time, for replay in lockstep."""
