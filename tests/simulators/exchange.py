@@ -61,6 +61,7 @@ class Exchange(ABC):
         self.opened: Counter[str] = Counter()  # sockets since the start, by path
         self.requests: Counter[str] = Counter()  # REST calls, by what they asked
         self.subscribed: Counter[str] = Counter()  # acknowledged, by channel, re-subscriptions too
+        self.refused = 0  # connections that were cut before an answer
         self._silent = False
         self._speaking = asyncio.Event()
         self._speaking.set()
@@ -196,6 +197,7 @@ class Exchange(ABC):
         if request.path.startswith("/_sim/"):
             return await handler(request)
         if self._refusing and request.transport is not None:
+            self.refused += 1
             request.transport.abort()
             return web.Response(status=503)
         if "Upgrade" not in request.headers:  # a WebSocket opens even at a silent venue

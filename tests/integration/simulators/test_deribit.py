@@ -1,0 +1,277 @@
+"""Nautilus' own Deribit adapter against the simulated Deribit: what was sent is what arrives."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from simulators.deribit import Deribit
+from simulators.listening import TESTS, Listening, listening, until
+from simulators.market import MINUTE_MS
+
+ADAPTER = "nautilus_trader.adapters.deribit"
+BTC, BTC_ID = "BTC-PERPETUAL", "BTC-PERPETUAL.DERIBIT"
+MINUTES = f"{BTC_ID}-1-MINUTE-LAST-EXTERNAL"
+QUOTES, TRADES, CHART = f"quote.{BTC}", f"trades.{BTC}.100ms", f"chart.trades.{BTC}.1"
+
+
+@asynccontextmanager
+async def node_at(venue: Deribit, log: Path) -> AsyncIterator[Listening]:
+    """Give a node with the adapter, connected to the venue."""
+    job: dict[str, Any] = {
+        "venue": "DERIBIT",
+        "factory": f"{ADAPTER}.factories:DeribitLiveDataClientFactory",
+        "config": f"{ADAPTER}.config:DeribitDataClientConfig",
+        "options": venue.options,
+    }
+    async with listening(log, **job) as node:
+        yield node
+
+
+@pytest.fixture
+async def venue() -> AsyncIterator[Deribit]:
+    """Give a simulated Deribit."""
+    async with Deribit() as venue:
+        yield venue
+
+
+@pytest.fixture
+async def node(venue: Deribit, tmp_path: Path) -> AsyncIterator[Listening]:
+    """Give a node connected to it."""
+    async with node_at(venue, tmp_path / "node.log") as node:
+        yield node
+
+
+async def watching(venue: Deribit, node: Listening, kind: str, of: str, channel: str) -> None:
+    """Subscribe and wait until the venue has taken it."""
+    node.subscribe(kind, of)
+    await until(lambda: venue.watching(channel), channel)
+
+
+def values(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Give the numbers of what arrived; the time, in milliseconds, is last."""
+    return [
+        (*(Decimal(event[name]) for name in names), event["ts_event"] // 10**6) for event in events
+    ]
+
+
+def quotes_of(node: Listening) -> list[tuple[Any, ...]]:
+    """Give the quotes that arrived."""
+    return values(node.got("quotes"), "bid_price", "ask_price", "bid_size", "ask_size")
+
+
+def quotes_sent(venue: Deribit) -> list[tuple[Any, ...]]:
+    """Give the quotes that were sent."""
+    names = ("bid", "ask", "bid_size", "ask_size")
+    return [(*(Decimal(r[n]) for n in names), int(r["ts"])) for r in venue.rows(QUOTES)]
+
+
+def candles_sent(venue: Deribit) -> list[tuple[Any, ...]]:
+    """Give the last state of each minute but the open one, its time at the close as Nautilus'."""
+    last = {row["start"]: row for row in venue.rows(CHART)}
+    names = ("open", "high", "low", "close", "volume")
+    closed = sorted(last)[:-1]
+    return [(*(Decimal(last[start][n]) for n in names), int(start) + MINUTE_MS) for start in closed]
+
+
+async def test_instruments_are_loaded(node: Listening) -> None:
+    """The node knows the venue's instruments when it has started."""
+    assert node.got("started")[0]["instruments"] == [
+        "BTC-PERPETUAL.DERIBIT",
+        "BTC_USDC-PERPETUAL.DERIBIT",
+        "BTC_USDC.DERIBIT",
+        "ETH-PERPETUAL.DERIBIT",
+    ]
+
+
+async def test_quotes_arrive_as_sent(venue: Deribit, node: Listening) -> None:
+    """Each quote arrives once, in order, with its numbers and its time."""
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    for _ in range(300):
+        await venue.quote(BTC)
+    await node.wait("quotes", 300)
+    assert quotes_of(node) == quotes_sent(venue)
+
+
+async def test_trades_arrive_as_sent(venue: Deribit, node: Listening) -> None:
+    """Each trade arrives once, in order, with its numbers, its side and its id."""
+    await watching(venue, node, "trades", BTC_ID, TRADES)
+    for _ in range(100):
+        await venue.trade(BTC)
+    got = await node.wait("trades", 100)
+    sides = {"BUYER": "True", "SELLER": "False"}
+    assert [(t["trade_id"], sides[t["aggressor_side"]]) for t in got] == [
+        (row["trade_id"], row["buy"]) for row in venue.rows(TRADES)
+    ]
+    assert values(got, "price", "size") == [
+        (Decimal(row["price"]), Decimal(row["size"]), int(row["ts"])) for row in venue.rows(TRADES)
+    ]
+
+
+async def test_bars_arrive_when_the_next_one_opens(venue: Deribit, node: Listening) -> None:
+    """Each minute's last state arrives as a bar once the next minute has a trade."""
+    await watching(venue, node, "bars", MINUTES, CHART)
+    start = venue.markets[BTC].trades[-1].ts + MINUTE_MS
+    for second in range(0, 300, 7):
+        await venue.trade(BTC, ts=start + second * 1000)
+    sent = candles_sent(venue)
+    got = await node.wait("bars", len(sent))
+    assert values(got, "open", "high", "low", "close", "volume") == sent
+
+
+async def test_book_follows_its_changes(venue: Deribit, node: Listening) -> None:
+    """A snapshot and changes leave the same best prices as the venue has."""
+    await watching(venue, node, "deltas", BTC_ID, f"book.{BTC}.100ms")
+    await node.wait("deltas")
+    best = max(venue.markets[BTC].bids)
+    await venue.book(BTC, bids=[(best, 0)], asks=[(min(venue.markets[BTC].asks), "70")])
+    got = (await node.wait("deltas", 2))[-1]
+    assert Decimal(got["bid"]) == max(venue.markets[BTC].bids) < best
+    assert Decimal(got["ask"]) == min(venue.markets[BTC].asks)
+
+
+async def test_prices_of_a_perpetual_arrive(venue: Deribit, node: Listening) -> None:
+    """Mark, index and funding arrive as sent."""
+    await watching(venue, node, "mark", BTC_ID, f"ticker.{BTC}.100ms")
+    node.subscribe("index", BTC_ID)
+    await watching(venue, node, "funding", BTC_ID, f"perpetual.{BTC}.100ms")
+    await venue.ticker(BTC, "90001.5", "90002.5", ts=1_800_000_000_000)
+    await venue.funding(BTC, "0.000125", ts=1_800_000_000_000)
+    assert (await node.wait("mark"))[0]["value"] == "90001.5"
+    assert (await node.wait("index"))[0]["value"] == "90002.5"
+    assert (await node.wait("funding"))[0]["rate"] == "0.000125"
+
+
+async def test_past_trades_come_in_pages(venue: Deribit, node: Listening) -> None:
+    """A request of more trades than fit into one answer gives them all, once."""
+    wanted = venue.markets[BTC].trades[:1200]
+    node.request("trades", BTC_ID, wanted[0].ts, wanted[-1].ts)
+    await node.wait("answered")
+    assert venue.requests["public/get_last_trades_by_instrument_and_time"] > 1
+    assert values(node.got("history"), "price", "size") == [(t.price, t.size, t.ts) for t in wanted]
+
+
+async def test_past_bars_are_the_past_trades(venue: Deribit, node: Listening) -> None:
+    """A request of bars gives the candles of the venue's own trades, stamped when they open."""
+    wanted = venue.markets[BTC].candles("1")[10:40]
+    node.request("bars", MINUTES, wanted[0].start, wanted[-1].start)
+    await node.wait("answered")
+    got = values(node.got("history"), "open", "high", "low", "close", "volume")
+    # Nautilus stamps live bars at their close and past ones, of this venue, at their open.
+    assert got == [(c.open, c.high, c.low, c.close, c.volume, c.start) for c in wanted]
+
+
+async def test_bad_symbol_fails_alone(venue: Deribit, node: Listening) -> None:
+    """Subscriptions about one that the venue does not know work, and it is not taken."""
+    node.subscribe("quotes", "NONESUCH.DERIBIT")
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await venue.quote(BTC)
+    await node.wait("quotes")
+    assert venue.state()["channels"] == [QUOTES]
+
+
+async def test_unsubscribing_ends_it_at_the_venue(venue: Deribit, node: Listening) -> None:
+    """What is unsubscribed is no longer sent; one socket served all."""
+    await watching(venue, node, "trades", BTC_ID, TRADES)
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    node.unsubscribe("quotes", BTC_ID)
+    await until(lambda: not venue.watching(QUOTES), "the end of the subscription")
+    assert venue.state()["channels"] == [TRADES]
+    assert venue.opened.total() == 1
+
+
+async def test_data_goes_on_after_a_drop(venue: Deribit, node: Listening) -> None:
+    """The adapter reconnects, subscribes again and what is sent then arrives."""
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await venue.quote(BTC)
+    venue.drop()
+    await until(lambda: venue.subscribed[QUOTES] == 2, "the second subscription")
+    await venue.quote(BTC)
+    await node.wait("quotes", 2)
+    assert quotes_of(node) == quotes_sent(venue)
+    assert (len(venue.sockets), venue.opened.total()) == (1, 2)
+
+
+async def test_refused_connections_are_tried_again(venue: Deribit, node: Listening) -> None:
+    """A venue that cuts new connections for a while is reached when it takes them."""
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    venue.refuse()
+    venue.drop()
+    await until(lambda: venue.refused, "an attempt that is refused")
+    venue.refuse(False)
+    await until(lambda: venue.watching(QUOTES), "the subscription")
+    await venue.quote(BTC)
+    await node.wait("quotes")
+
+
+async def test_garbage_does_no_harm(venue: Deribit, node: Listening) -> None:
+    """Frames that nobody can read change nothing, on the same socket."""
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await venue.garbage()
+    await venue.quote(BTC)
+    await node.wait("quotes")
+    assert quotes_of(node) == quotes_sent(venue)
+    assert venue.opened.total() == 1
+
+
+async def test_silence_is_not_noticed(venue: Deribit, node: Listening) -> None:
+    """The adapter waits on a silent venue's socket; whoever needs to know must watch the time."""
+    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    venue.silence()
+    assert await venue.notify(QUOTES, {}, {}) == 0
+    venue.silence(False)
+    await venue.quote(BTC)
+    await node.wait("quotes")
+    assert quotes_of(node) == quotes_sent(venue)
+    assert venue.opened.total() == 1
+
+
+async def test_rate_limit_is_waited_out(venue: Deribit, tmp_path: Path) -> None:
+    """Instruments are loaded although the venue first answers HTTP 429."""
+    venue.limit(2)
+    async with node_at(venue, tmp_path / "node.log") as node:
+        assert len(node.got("started")[0]["instruments"]) == 4
+    assert venue.requests["limited"] == 2
+
+
+async def test_heartbeat_is_answered(venue: Deribit, node: Listening) -> None:
+    """The adapter asks for heartbeats and answers the venue's test request."""
+    await until(lambda: venue.requests["public/set_heartbeat"], "the request of heartbeats")
+    await venue.heartbeat()
+    await until(lambda: venue.requests["public/test"], "the sign of life")
+    assert venue.sockets
+
+
+async def test_own_process_is_commanded_by_http() -> None:
+    """The simulator as a process gives its port, its counters and its faults."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "simulators.deribit", cwd=TESTS, stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    base = f"http://127.0.0.1:{int(await process.stdout.readline())}"
+    try:
+        async with aiohttp.ClientSession(base) as client:
+            async with client.ws_connect("/ws/api/v2") as ws:
+                params = {"channels": [QUOTES, "quote.NONESUCH"]}
+                await ws.send_json({"id": 1, "method": "public/subscribe", "params": params})
+                assert (await ws.receive_json())["result"] == [QUOTES]
+                await client.post("/_sim/quote", json={"symbol": BTC, "bid": "5.5"})
+                told = (await ws.receive_json())["params"]["data"]
+                sent = await (await client.get("/_sim/sent", params={"channel": QUOTES})).json()
+                assert (told["best_bid_price"], [row["bid"] for row in sent]) == (5.5, ["5.5"])
+                await client.post("/_sim/drop")
+                assert (await ws.receive()).type in (
+                    aiohttp.WSMsgType.CLOSED,
+                    aiohttp.WSMsgType.ERROR,
+                )
+            refused = await client.post("/_sim/quote", json={"nonsense": 1})
+            assert refused.status == 400
+    finally:
+        process.terminate()
+        await process.wait()
