@@ -162,6 +162,13 @@ class Exchange(ABC):
         """Count the sockets that have the channel now."""
         return sum(channel in socket.channels for socket in self.sockets)
 
+    def forget(self) -> None:
+        """Set the record and the counters to nothing, for the next test."""
+        self.sent.clear()
+        self.refused = 0
+        for counter in (self.opened, self.requests, self.subscribed):
+            counter.clear()
+
     def state(self) -> dict[str, Any]:
         """Give the counters and what is subscribed."""
         return {

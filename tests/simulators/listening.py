@@ -27,6 +27,8 @@ class Listening:
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.events: list[dict[str, Any]] = []
+        self.instruments: list[str] = []  # what the data client had loaded when the node started
+        self.subscriptions: set[tuple[str, str]] = set()
         self._process = process
 
     def command(self, **command: Any) -> None:
@@ -36,15 +38,23 @@ class Listening:
 
     def subscribe(self, kind: str, of: str) -> None:
         """Subscribe to one kind of data of an instrument or a bar type."""
+        self.subscriptions.add((kind, of))
         self.command(do="subscribe", kind=kind, of=of)
 
     def unsubscribe(self, kind: str, of: str) -> None:
         """End a subscription."""
+        self.subscriptions.discard((kind, of))
         self.command(do="unsubscribe", kind=kind, of=of)
 
     def request(self, kind: str, of: str, start: int = 0, end: int = 0) -> None:
         """Ask the venue for its past between two times in Unix milliseconds."""
         self.command(do="request", kind=kind, of=of, start=start * 10**6, end=end * 10**6)
+
+    def forget(self) -> None:
+        """End all subscriptions and forget what came, for the next test."""
+        for kind, of in list(self.subscriptions):
+            self.unsubscribe(kind, of)
+        self.events.clear()
 
     def got(self, event: str) -> list[dict[str, Any]]:
         """Give the events of a name so far."""
@@ -84,7 +94,7 @@ async def listening(log: Path, **job: Any) -> AsyncIterator[Listening]:
     reading = asyncio.create_task(node.read())
     try:
         node.command(**job)
-        await node.wait("started")
+        node.instruments = (await node.wait("started"))[0]["instruments"]
         yield node
     finally:
         await node.stop()

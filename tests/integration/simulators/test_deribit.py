@@ -3,13 +3,13 @@
 import asyncio
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from simulators.deribit import Deribit
 from simulators.listening import TESTS, Listening, listening, until
@@ -21,31 +21,42 @@ MINUTES = f"{BTC_ID}-1-MINUTE-LAST-EXTERNAL"
 QUOTES, TRADES, CHART = f"quote.{BTC}", f"trades.{BTC}.100ms", f"chart.trades.{BTC}.1"
 
 
-@asynccontextmanager
-async def node_at(venue: Deribit, log: Path) -> AsyncIterator[Listening]:
-    """Give a node with the adapter, connected to the venue."""
-    job: dict[str, Any] = {
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+def job(venue: Deribit) -> dict[str, Any]:
+    """Give what a node with the adapter is to do."""
+    return {
         "venue": "DERIBIT",
         "factory": f"{ADAPTER}.factories:DeribitLiveDataClientFactory",
         "config": f"{ADAPTER}.config:DeribitDataClientConfig",
         "options": venue.options,
     }
-    async with listening(log, **job) as node:
-        yield node
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def venue() -> AsyncIterator[Deribit]:
     """Give a simulated Deribit."""
     async with Deribit() as venue:
         yield venue
 
 
-@pytest.fixture
-async def node(venue: Deribit, tmp_path: Path) -> AsyncIterator[Listening]:
-    """Give a node connected to it."""
-    async with node_at(venue, tmp_path / "node.log") as node:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def started(
+    venue: Deribit, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Listening]:
+    """Give a node connected to it; all tests share it, for a start takes seconds."""
+    async with listening(tmp_path_factory.mktemp("node") / "log", **job(venue)) as node:
         yield node
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def node(venue: Deribit, started: Listening) -> AsyncIterator[Listening]:
+    """Give the node, and leave it without subscriptions."""
+    yield started
+    started.forget()
+    await until(lambda: not venue.state()["channels"], "the end of all subscriptions")
+    venue.forget()
 
 
 async def watching(venue: Deribit, node: Listening, kind: str, of: str, channel: str) -> None:
@@ -82,7 +93,7 @@ def candles_sent(venue: Deribit) -> list[tuple[Any, ...]]:
 
 async def test_instruments_are_loaded(node: Listening) -> None:
     """The node knows the venue's instruments when it has started."""
-    assert node.got("started")[0]["instruments"] == [
+    assert node.instruments == [
         "BTC-PERPETUAL.DERIBIT",
         "BTC_USDC-PERPETUAL.DERIBIT",
         "BTC_USDC.DERIBIT",
@@ -177,13 +188,13 @@ async def test_bad_symbol_fails_alone(venue: Deribit, node: Listening) -> None:
 
 
 async def test_unsubscribing_ends_it_at_the_venue(venue: Deribit, node: Listening) -> None:
-    """What is unsubscribed is no longer sent; one socket served all."""
+    """What is unsubscribed is no longer sent; one socket serves all."""
     await watching(venue, node, "trades", BTC_ID, TRADES)
     await watching(venue, node, "quotes", BTC_ID, QUOTES)
     node.unsubscribe("quotes", BTC_ID)
     await until(lambda: not venue.watching(QUOTES), "the end of the subscription")
     assert venue.state()["channels"] == [TRADES]
-    assert venue.opened.total() == 1
+    assert len(venue.sockets) == 1
 
 
 async def test_data_goes_on_after_a_drop(venue: Deribit, node: Listening) -> None:
@@ -195,7 +206,7 @@ async def test_data_goes_on_after_a_drop(venue: Deribit, node: Listening) -> Non
     await venue.quote(BTC)
     await node.wait("quotes", 2)
     assert quotes_of(node) == quotes_sent(venue)
-    assert (len(venue.sockets), venue.opened.total()) == (1, 2)
+    assert (len(venue.sockets), venue.opened.total()) == (1, 1)
 
 
 async def test_refused_connections_are_tried_again(venue: Deribit, node: Listening) -> None:
@@ -217,7 +228,7 @@ async def test_garbage_does_no_harm(venue: Deribit, node: Listening) -> None:
     await venue.quote(BTC)
     await node.wait("quotes")
     assert quotes_of(node) == quotes_sent(venue)
-    assert venue.opened.total() == 1
+    assert not venue.opened
 
 
 async def test_silence_is_not_noticed(venue: Deribit, node: Listening) -> None:
@@ -229,20 +240,20 @@ async def test_silence_is_not_noticed(venue: Deribit, node: Listening) -> None:
     await venue.quote(BTC)
     await node.wait("quotes")
     assert quotes_of(node) == quotes_sent(venue)
-    assert venue.opened.total() == 1
+    assert not venue.opened
 
 
 async def test_rate_limit_is_waited_out(venue: Deribit, tmp_path: Path) -> None:
     """Instruments are loaded although the venue first answers HTTP 429."""
-    venue.limit(2)
-    async with node_at(venue, tmp_path / "node.log") as node:
-        assert len(node.got("started")[0]["instruments"]) == 4
-    assert venue.requests["limited"] == 2
+    venue.limit()
+    async with listening(tmp_path / "log", **job(venue)) as node:
+        assert len(node.instruments) == 4
+    assert venue.requests["limited"] == 1
+    venue.forget()
 
 
 async def test_heartbeat_is_answered(venue: Deribit, node: Listening) -> None:
-    """The adapter asks for heartbeats and answers the venue's test request."""
-    await until(lambda: venue.requests["public/set_heartbeat"], "the request of heartbeats")
+    """The adapter answers the venue's test request, which it asked for when it connected."""
     await venue.heartbeat()
     await until(lambda: venue.requests["public/test"], "the sign of life")
     assert venue.sockets
