@@ -30,9 +30,19 @@ def config_schema(config: type) -> dict[str, Any]:
     return schema
 
 
+def enum_names(type_: type) -> list[str]:
+    """Return the names of an enum of Nautilus' Rust core, none for another type."""
+    if "nautilus_pyo3" not in getattr(type_, "__module__", ""):
+        return []
+    names = [name for name in dir(type_) if name.isupper()]
+    return [name for name in names if isinstance(getattr(type_, name), type_)]
+
+
 def _hook(type_: type) -> dict[str, Any]:
     if type_ in _FORMATS:
         return {"type": "string", "format": _FORMATS[type_]}
+    if names := enum_names(type_):
+        return {"type": "string", "enum": names}
     return dict(nautilus_schema_hook(type_))
 
 

@@ -1,0 +1,1 @@
+"""Adapters of the installed Nautilus and plug-ins: listed, their configs checked, built."""

@@ -1,0 +1,90 @@
+"""Adapters → what is told of them. Called in a child process: it imports each adapter."""
+
+import json
+from dataclasses import replace
+
+import msgspec
+
+from meshkit.nautilus.venue_adapter import VenueAdapter
+from services.market_data.engine.venues import builtin, plugins
+from services.market_data.engine.venues.builtin import Source
+from services.market_data.engine.venues.forms import form, is_url, schema
+from services.market_data.engine.venues.lookup import extra_problem
+from services.market_data.engine.venues.model import Credential, VenueInfo
+from services.market_data.engine.venues.plugins import Plugin, text_of
+
+
+def scan_builtin() -> list[VenueInfo]:
+    """Return every adapter of the installed Nautilus, by name."""
+    return [_builtin(source) for source in builtin.sources()]
+
+
+def scan_plugin(plugin: Plugin) -> VenueInfo:
+    """Return one plug-in; a broken one has its problem."""
+    try:
+        adapter = plugins.load(plugin)
+    except plugins.Broken as error:
+        return plugins.broken(plugin, str(error))
+    module = plugin.target.partition(":")[0]
+    return replace(_told(adapter), module=module, plugin=plugin.distribution)
+
+
+def _builtin(source: Source) -> VenueInfo:
+    problem = source.facts.problem
+    try:
+        adapter = builtin.load(source)
+    except Exception as error:  # whatever the import of somebody's module raises
+        adapter = builtin.outline(source.facts)
+        problem = problem or f"It could not be imported: {text_of(error)}"
+    told = _told(adapter)
+    return replace(
+        told,
+        module=source.module,
+        data="data_factory" in source.classes,
+        execution="exec_factory" in source.classes,
+        available=told.available and not problem,
+        problem=told.problem or problem,
+        data_config=".".join(source.classes.get("data_config", ())),
+    )
+
+
+def _told(adapter: VenueAdapter) -> VenueInfo:
+    lacks, problem = extra_problem(adapter)
+    written, urls = "", tuple[str, ...]()
+    if adapter.data_config is not None:
+        try:
+            written, urls = json.dumps(schema(adapter)), _urls(adapter)
+        except (TypeError, ValueError, NameError) as error:  # of a type that msgspec cannot read
+            problem = problem or f"Its config has no JSON Schema: {text_of(error)}"
+    return VenueInfo(
+        venue=adapter.name,
+        module="",
+        data=adapter.data_factory is not None,
+        execution=adapter.exec_factory is not None,
+        available=not problem,
+        extra=adapter.extra,
+        missing_packages=lacks,
+        problem=problem,
+        data_config=_path(adapter.data_config),
+        config_schema=written,
+        credentials=_credentials(adapter),
+        url_fields=urls,
+        nautilus_venues=adapter.venues,
+        notes=adapter.notes,
+    )
+
+
+def _path(config: type | None) -> str:
+    return f"{config.__module__}.{config.__qualname__}" if config is not None else ""
+
+
+def _urls(adapter: VenueAdapter) -> tuple[str, ...]:
+    names = [field.name for field in msgspec.structs.fields(form(adapter))]
+    return tuple(name for name in names if is_url(name) or name in adapter.url_fields)
+
+
+def _credentials(adapter: VenueAdapter) -> tuple[Credential, ...]:
+    return tuple(
+        Credential(name, tuple(environment), name in adapter.required)
+        for name, environment in adapter.secrets.items()
+    )
