@@ -78,6 +78,9 @@ REMEDIES: dict[str, str] = {
     "UPLOAD_INCOMPLETE": "Upload the file again.",
     "UPLOAD_TOO_LARGE": "Split the file.",
     "VENUE_BROKEN": "Mend or remove it.",
+    "VENUE_CREDENTIAL_MISSING": (
+        "Set the variable in the environment of the market-data service and restart it."
+    ),
     "VENUE_DISCONNECTED": "The connection to the venue was lost; it is made again with back-off.",
     "VENUE_EXTRA_MISSING": "Install the extra: `pip install \"nautilus_trader[<extra>]\"`.",
     "VENUE_NOT_FOUND": "Look at ListVenues.",

@@ -106,6 +106,12 @@ class VenueBroken(FailedPrecondition):
     reason = "VENUE_BROKEN"
 
 
+class VenueCredentialMissing(FailedPrecondition):
+    """The environment lacks a secret without which the venue gives no data."""
+
+    reason = "VENUE_CREDENTIAL_MISSING"
+
+
 class ImportFault(Exception):
     """A file that cannot be imported: the job's reason and message, and the bad rows."""
 

@@ -222,6 +222,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """In Feed.reason. The venue could not be reached within the time. Look at its address in the feed's config."""
     ERROR_REASON_KIND_UNSUPPORTED: _ErrorReason.ValueType  # 341
     """In SubscriptionItem.reason. The adapter of the venue has no data of this kind."""
+    ERROR_REASON_VENUE_CREDENTIAL_MISSING: _ErrorReason.ValueType  # 342
+    """In Feed.reason. Metadata: `venue`, `environment`. The venue gives no data without a credential. Set the variable in
+    the environment of the market-data service and restart it.
+    """
     ERROR_REASON_BACKTEST_NOT_FOUND: _ErrorReason.ValueType  # 400
     """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
     ERROR_REASON_BACKTEST_SPEC_INVALID: _ErrorReason.ValueType  # 401
@@ -456,6 +460,10 @@ ERROR_REASON_VENUE_UNREACHABLE: ErrorReason.ValueType  # 340
 """In Feed.reason. The venue could not be reached within the time. Look at its address in the feed's config."""
 ERROR_REASON_KIND_UNSUPPORTED: ErrorReason.ValueType  # 341
 """In SubscriptionItem.reason. The adapter of the venue has no data of this kind."""
+ERROR_REASON_VENUE_CREDENTIAL_MISSING: ErrorReason.ValueType  # 342
+"""In Feed.reason. Metadata: `venue`, `environment`. The venue gives no data without a credential. Set the variable in
+the environment of the market-data service and restart it.
+"""
 ERROR_REASON_BACKTEST_NOT_FOUND: ErrorReason.ValueType  # 400
 """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
 ERROR_REASON_BACKTEST_SPEC_INVALID: ErrorReason.ValueType  # 401
