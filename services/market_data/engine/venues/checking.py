@@ -83,29 +83,35 @@ def _invalid(adapter: VenueAdapter, field: str, text: str) -> InvalidArgument:
     found = _PLACE.match(text)
     message, place = (found[1], found[2] or "") if found else (text, "")
     path = field + place
+    node = _at(schema(adapter), place)
     if unknown := _UNKNOWN.search(message):
-        known = _known(schema(adapter), place)
-        near = get_close_matches(unknown[1], known, n=1, cutoff=0.5)
+        known = list(node.get("properties", {}))
+        near = get_close_matches(unknown[1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
         return bad_field(f"{path}.{unknown[1]}", f"is no field of this config: {hint}")
+    choices = ", ".join(map(str, node.get("enum", ())))
+    if message.startswith("Invalid enum value") and choices:
+        message = f"{message}, use one of {choices}"
     return bad_field(path, message[0].lower() + message[1:])
 
 
-def _known(root: Json, place: str) -> list[str]:
-    """Return the names of the fields at a place (``.instrument_provider``) of a schema."""
+def _at(root: Json, place: str) -> Json:
+    """Return what a schema says of a place such as ``.instrument_provider.load_ids[0]``."""
     node = _resolved(root, root)
-    for name in re.findall(r"\.(\w+)", place):
-        node = _resolved(root, node.get("properties", {}).get(name, {}))
-    return list(node.get("properties", {}))
+    for name, _ in re.findall(r"\.(\w+)|(\[)", place):
+        inner = "properties" if name else "items" if "items" in node else "additionalProperties"
+        found = node.get(inner) or {}
+        node = _resolved(root, found.get(name, {}) if name else found)
+    return node
 
 
 def _resolved(root: Json, node: Json) -> Json:
-    """Follow references, and of alternatives the one that is an object."""
+    """Follow references, and of alternatives the one that is not null."""
     if "$ref" in node:
         target: Json = root["$defs"][node["$ref"].rpartition("/")[2]]
         return _resolved(root, target)
     options = [_resolved(root, each) for each in node.get("anyOf", ())]
-    return next((each for each in options if "properties" in each), node)
+    return next((each for each in options if each.get("type") != "null"), node)
 
 
 def _check_urls(config: Json, field: str) -> None:

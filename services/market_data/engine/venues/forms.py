@@ -24,7 +24,7 @@ _SECRET = re.compile(
     r"|mnemonic|(access|auth|api|bearer)_?token|token)$"
 )
 _URL = re.compile(r"^(base_url|proxy_url)|_gateway$|^ibg_(host|port)$")
-_PARAGRAPH = re.compile(r"^    (\w+) ?:[^\n]*\n((?:        [^\n]*\n|\n)+)", re.MULTILINE)
+_PARAMETER = re.compile(r"^(\w+) ?:[^\n]*\n((?:    [^\n]*\n|\n)+)", re.MULTILINE)
 
 
 def data_config(adapter: VenueAdapter) -> type[LiveDataClientConfig]:
@@ -69,8 +69,12 @@ def schema(adapter: VenueAdapter) -> dict[str, Any]:
         for name, field in list(definition.get("properties", {}).items()):
             if _hidden(adapter, name):
                 del definition["properties"][name]
-            elif name in texts:
+                continue
+            if name in texts:
                 field.setdefault("description", texts[name])
+            if isinstance(field.get("default"), dict):
+                visible = field["default"].items()
+                field["default"] = {k: v for k, v in visible if not _hidden(adapter, k)}
     config = data_config(adapter)
     properties = definitions[config.__name__]["properties"]
     for each in msgspec.structs.fields(config):
@@ -138,4 +142,4 @@ def _words(name: str) -> str:
 
 def _descriptions(text: str) -> dict[str, str]:
     """Return what a docstring of Nautilus says of each parameter."""
-    return {name: " ".join(body.split()) for name, body in _PARAGRAPH.findall(text + "\n")}
+    return {name: " ".join(body.split()) for name, body in _PARAMETER.findall(text + "\n")}

@@ -43,7 +43,7 @@ def _builtin(source: Source) -> VenueInfo:
         data="data_factory" in source.classes,
         execution="exec_factory" in source.classes,
         available=told.available and not problem,
-        problem=told.problem or problem,
+        problem=problem or told.problem,
         data_config=".".join(source.classes.get("data_config", ())),
     )
 
