@@ -5,8 +5,11 @@ import json
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
+
+from simulators.exchange import Exchange
 
 TESTS = Path(__file__).parent.parent
 PATIENCE_S = 30.0
@@ -20,6 +23,18 @@ async def until(holds: Callable[[], Any], what: str) -> None:
                 await asyncio.sleep(0.01)
             return
     raise AssertionError(f"did not come: {what}")
+
+
+def values(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+    """Give the numbers of what arrived; the time, in milliseconds, is last."""
+    return [
+        (*(Decimal(event[name]) for name in names), event["ts_event"] // 10**6) for event in events
+    ]
+
+
+def meant(rows: list[dict[str, Any]], *names: str, time: str = "ts") -> list[tuple[Any, ...]]:
+    """Give the numbers of what a venue sent, as `values` gives what arrived."""
+    return [(*(Decimal(row[name]) for name in names), int(row[time])) for row in rows]
 
 
 class Listening:
@@ -40,6 +55,11 @@ class Listening:
         """Subscribe to one kind of data of an instrument or a bar type."""
         self.subscriptions.add((kind, of))
         self.command(do="subscribe", kind=kind, of=of)
+
+    async def watch(self, venue: Exchange, kind: str, of: str, channel: str) -> None:
+        """Subscribe and wait until a simulated venue has taken it."""
+        self.subscribe(kind, of)
+        await until(lambda: venue.watching(channel), channel)
 
     def unsubscribe(self, kind: str, of: str) -> None:
         """End a subscription."""
@@ -62,7 +82,12 @@ class Listening:
 
     async def wait(self, event: str, count: int = 1) -> list[dict[str, Any]]:
         """Wait for so many events of a name and give them all."""
-        await until(lambda: len(self.got(event)) >= count, f"{count} × {event}")
+
+        def came() -> bool:
+            assert self._process.returncode is None, "the node has ended; its log says why"
+            return len(self.got(event)) >= count
+
+        await until(came, f"{count} × {event}")
         return self.got(event)
 
     async def read(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 
 from simulators.deribit import Deribit
-from simulators.listening import TESTS, Listening, listening, until
+from simulators.listening import TESTS, Listening, listening, meant, until, values
 from simulators.market import MINUTE_MS
 
 ADAPTER = "nautilus_trader.adapters.deribit"
@@ -59,19 +59,6 @@ async def node(venue: Deribit, started: Listening) -> AsyncIterator[Listening]:
     venue.forget()
 
 
-async def watching(venue: Deribit, node: Listening, kind: str, of: str, channel: str) -> None:
-    """Subscribe and wait until the venue has taken it."""
-    node.subscribe(kind, of)
-    await until(lambda: venue.watching(channel), channel)
-
-
-def values(events: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
-    """Give the numbers of what arrived; the time, in milliseconds, is last."""
-    return [
-        (*(Decimal(event[name]) for name in names), event["ts_event"] // 10**6) for event in events
-    ]
-
-
 def quotes_of(node: Listening) -> list[tuple[Any, ...]]:
     """Give the quotes that arrived."""
     return values(node.got("quotes"), "bid_price", "ask_price", "bid_size", "ask_size")
@@ -79,8 +66,7 @@ def quotes_of(node: Listening) -> list[tuple[Any, ...]]:
 
 def quotes_sent(venue: Deribit) -> list[tuple[Any, ...]]:
     """Give the quotes that were sent."""
-    names = ("bid", "ask", "bid_size", "ask_size")
-    return [(*(Decimal(r[n]) for n in names), int(r["ts"])) for r in venue.rows(QUOTES)]
+    return meant(venue.rows(QUOTES), "bid", "ask", "bid_size", "ask_size")
 
 
 def candles_sent(venue: Deribit) -> list[tuple[Any, ...]]:
@@ -103,7 +89,7 @@ async def test_instruments_are_loaded(node: Listening) -> None:
 
 async def test_quotes_arrive_as_sent(venue: Deribit, node: Listening) -> None:
     """Each quote arrives once, in order, with its numbers and its time."""
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     for _ in range(300):
         await venue.quote(BTC)
     await node.wait("quotes", 300)
@@ -112,7 +98,7 @@ async def test_quotes_arrive_as_sent(venue: Deribit, node: Listening) -> None:
 
 async def test_trades_arrive_as_sent(venue: Deribit, node: Listening) -> None:
     """Each trade arrives once, in order, with its numbers, its side and its id."""
-    await watching(venue, node, "trades", BTC_ID, TRADES)
+    await node.watch(venue, "trades", BTC_ID, TRADES)
     for _ in range(100):
         await venue.trade(BTC)
     got = await node.wait("trades", 100)
@@ -120,14 +106,12 @@ async def test_trades_arrive_as_sent(venue: Deribit, node: Listening) -> None:
     assert [(t["trade_id"], sides[t["aggressor_side"]]) for t in got] == [
         (row["trade_id"], row["buy"]) for row in venue.rows(TRADES)
     ]
-    assert values(got, "price", "size") == [
-        (Decimal(row["price"]), Decimal(row["size"]), int(row["ts"])) for row in venue.rows(TRADES)
-    ]
+    assert values(got, "price", "size") == meant(venue.rows(TRADES), "price", "size")
 
 
 async def test_bars_arrive_when_the_next_one_opens(venue: Deribit, node: Listening) -> None:
     """Each minute's last state arrives as a bar once the next minute has a trade."""
-    await watching(venue, node, "bars", MINUTES, CHART)
+    await node.watch(venue, "bars", MINUTES, CHART)
     start = venue.markets[BTC].trades[-1].ts + MINUTE_MS
     for second in range(0, 300, 7):
         await venue.trade(BTC, ts=start + second * 1000)
@@ -138,7 +122,7 @@ async def test_bars_arrive_when_the_next_one_opens(venue: Deribit, node: Listeni
 
 async def test_book_follows_its_changes(venue: Deribit, node: Listening) -> None:
     """A snapshot and changes leave the same best prices as the venue has."""
-    await watching(venue, node, "deltas", BTC_ID, f"book.{BTC}.100ms")
+    await node.watch(venue, "deltas", BTC_ID, f"book.{BTC}.100ms")
     await node.wait("deltas")
     best = max(venue.markets[BTC].bids)
     await venue.book(BTC, bids=[(best, 0)], asks=[(min(venue.markets[BTC].asks), "70")])
@@ -149,9 +133,9 @@ async def test_book_follows_its_changes(venue: Deribit, node: Listening) -> None
 
 async def test_prices_of_a_perpetual_arrive(venue: Deribit, node: Listening) -> None:
     """Mark, index and funding arrive as sent."""
-    await watching(venue, node, "mark", BTC_ID, f"ticker.{BTC}.100ms")
+    await node.watch(venue, "mark", BTC_ID, f"ticker.{BTC}.100ms")
     node.subscribe("index", BTC_ID)
-    await watching(venue, node, "funding", BTC_ID, f"perpetual.{BTC}.100ms")
+    await node.watch(venue, "funding", BTC_ID, f"perpetual.{BTC}.100ms")
     await venue.ticker(BTC, "90001.5", "90002.5", ts=1_800_000_000_000)
     await venue.funding(BTC, "0.000125", ts=1_800_000_000_000)
     assert (await node.wait("mark"))[0]["value"] == "90001.5"
@@ -181,7 +165,7 @@ async def test_past_bars_are_the_past_trades(venue: Deribit, node: Listening) ->
 async def test_bad_symbol_fails_alone(venue: Deribit, node: Listening) -> None:
     """Subscriptions about one that the venue does not know work, and it is not taken."""
     node.subscribe("quotes", "NONESUCH.DERIBIT")
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     await venue.quote(BTC)
     await node.wait("quotes")
     assert venue.state()["channels"] == [QUOTES]
@@ -189,8 +173,8 @@ async def test_bad_symbol_fails_alone(venue: Deribit, node: Listening) -> None:
 
 async def test_unsubscribing_ends_it_at_the_venue(venue: Deribit, node: Listening) -> None:
     """What is unsubscribed is no longer sent; one socket serves all."""
-    await watching(venue, node, "trades", BTC_ID, TRADES)
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "trades", BTC_ID, TRADES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     node.unsubscribe("quotes", BTC_ID)
     await until(lambda: not venue.watching(QUOTES), "the end of the subscription")
     assert venue.state()["channels"] == [TRADES]
@@ -199,7 +183,7 @@ async def test_unsubscribing_ends_it_at_the_venue(venue: Deribit, node: Listenin
 
 async def test_data_goes_on_after_a_drop(venue: Deribit, node: Listening) -> None:
     """The adapter reconnects, subscribes again and what is sent then arrives."""
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     await venue.quote(BTC)
     venue.drop()
     await until(lambda: venue.subscribed[QUOTES] == 2, "the second subscription")
@@ -211,7 +195,7 @@ async def test_data_goes_on_after_a_drop(venue: Deribit, node: Listening) -> Non
 
 async def test_refused_connections_are_tried_again(venue: Deribit, node: Listening) -> None:
     """A venue that cuts new connections for a while is reached when it takes them."""
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     venue.refuse()
     venue.drop()
     await until(lambda: venue.refused, "an attempt that is refused")
@@ -223,7 +207,7 @@ async def test_refused_connections_are_tried_again(venue: Deribit, node: Listeni
 
 async def test_garbage_does_no_harm(venue: Deribit, node: Listening) -> None:
     """Frames that nobody can read change nothing, on the same socket."""
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     await venue.garbage()
     await venue.quote(BTC)
     await node.wait("quotes")
@@ -233,7 +217,7 @@ async def test_garbage_does_no_harm(venue: Deribit, node: Listening) -> None:
 
 async def test_silence_is_not_noticed(venue: Deribit, node: Listening) -> None:
     """The adapter waits on a silent venue's socket; whoever needs to know must watch the time."""
-    await watching(venue, node, "quotes", BTC_ID, QUOTES)
+    await node.watch(venue, "quotes", BTC_ID, QUOTES)
     venue.silence()
     assert await venue.notify(QUOTES, {}, {}) == 0
     venue.silence(False)
