@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import Callable, Coroutine
 from typing import IO, Any
 
 from nautilus_trader.common.actor import Actor
@@ -126,7 +127,7 @@ def build(job: dict[str, Any], listener: Listener) -> TradingNode:
             trader_id="LISTENER-001",
             logging=LoggingConfig(log_level=job.get("log_level", "INFO"), log_colors=False),
             data_clients={venue: client},
-            timeout_connection=10.0,
+            timeout_connection=job.get("timeout", 10.0),
             timeout_disconnection=3.0,
             timeout_post_stop=0.1,
         )
@@ -157,9 +158,14 @@ async def main(job: dict[str, Any], events: IO[str]) -> None:
     os._exit(0)  # Nautilus' own threads may hold the interpreter
 
 
-if __name__ == "__main__":
+def start(program: Callable[[dict[str, Any], IO[str]], Coroutine[Any, Any, None]]) -> None:
+    """Read the job and run a program with it and what its events go to."""
     told = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # Nautilus logs to standard output, which is kept for events
     with open(0, "rb", buffering=0, closefd=False) as unbuffered:  # the rest is for the loop
         first = unbuffered.readline()
-    asyncio.run(main(json.loads(first), told))
+    asyncio.run(program(json.loads(first), told))
+
+
+if __name__ == "__main__":
+    start(main)

@@ -104,12 +104,17 @@ class Listening:
 
 
 @asynccontextmanager
-async def listening(log: Path, **job: Any) -> AsyncIterator[Listening]:
-    """Give a node that runs the job, started; Nautilus' log goes to the file."""
+async def listening(
+    log: Path, program: str = "simulators.listener", starts: bool = True, **job: Any
+) -> AsyncIterator[Listening]:
+    """Give a node that runs the job; Nautilus' log goes to the file.
+
+    It has started, unless ``starts`` says that it will not.
+    """
     with log.open("wb") as errors:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "simulators.listener"),
+            *("-m", program),
             cwd=TESTS,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
@@ -119,7 +124,8 @@ async def listening(log: Path, **job: Any) -> AsyncIterator[Listening]:
     reading = asyncio.create_task(node.read())
     try:
         node.command(**job)
-        node.instruments = (await node.wait("started"))[0]["instruments"]
+        if starts:
+            node.instruments = (await node.wait("started"))[0]["instruments"]
         yield node
     finally:
         await node.stop()

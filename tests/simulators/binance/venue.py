@@ -371,11 +371,9 @@ class Binance(Exchange):
         raise NotImplementedError
 
     async def intercept(self, request: web.Request) -> web.Response | None:
-        """Let REST calls fail, be late, or stay without an answer while the venue is silent."""
-        if "/stream" in request.path or "/ws" in request.path:
+        """Let REST calls fail or be late."""
+        if "Upgrade" in request.headers:
             return None
-        while self.silent:
-            await asyncio.sleep(0.05)
         return await self.failures.answer(request.path, self.clock.now())
 
     async def greet(self, socket: Socket) -> None:
