@@ -41,7 +41,7 @@ def made(kind: str, price_decimals: int, size_decimals: int, largest: int) -> li
     random.seed(7)
 
     def number(decimals: int) -> Decimal:
-        return Decimal(random.randrange(1, largest * 10**decimals)) / 10**decimals
+        return Decimal(random.randrange(1, largest * 10**decimals)).scaleb(-decimals)
 
     def price() -> Price:
         return Price.from_str(f"{number(price_decimals):.{price_decimals}f}")
