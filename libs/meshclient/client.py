@@ -16,6 +16,7 @@ from meshclient.data import Data
 from meshclient.errors import MeshClientError
 from meshclient.instruments import Instruments
 from meshclient.keys import Keys
+from meshclient.replay import Replay
 from meshclient.strategies import Strategies
 from meshclient.tokens import Token, TokenKeeper
 
@@ -25,6 +26,7 @@ _SERVICES = (
     "mesh.strategy.v1.StrategyService",
     "mesh.marketdata.v1.HistoryService",
     "mesh.marketdata.v1.InstrumentService",
+    "mesh.marketdata.v1.FeedService",
     "mesh.backtest.v1.BacktestService",
 )
 
@@ -48,6 +50,7 @@ class MeshClient:
         self.data = Data(*shared)
         self.instruments = Instruments(*shared)
         self.backtests = Backtests(*shared)
+        self.replay = Replay(*shared)
         self.keys = Keys(*shared)
 
     @classmethod
