@@ -2,6 +2,7 @@
 
 import random
 import time
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -103,7 +104,8 @@ class Market:
         return self.trade(self.price, size, draw.random() < 0.5, ts)
 
     def trade(self, price: Decimal, size: Decimal, buy: bool, ts: int) -> Trade:
-        """Add a trade to the past."""
+        """Add a trade to the past; time never goes back in a market."""
+        ts = max(ts, self.trades[-1].ts if self.trades else 0)
         trade = Trade(len(self.trades) + 1, price, size, buy, ts)
         self.trades.append(trade)
         self.price = price
@@ -113,6 +115,14 @@ class Market:
         """Invent a quote about the last price."""
         sizes = [self.lot * draw.randint(1, 90) for _ in range(2)]
         return Quote(self.price - self.tick, self.price + self.tick, sizes[0], sizes[1], ts)
+
+    def latest(self, width: int) -> list[Candle]:
+        """Give the newest candles of a width in milliseconds: the open one is last."""
+        first = len(self.trades) - 1
+        for _ in range(2):  # back to where the open candle starts, and the last before it
+            start = self.trades[first].ts - self.trades[first].ts % width
+            first = max(bisect_left(self.trades, start, key=lambda trade: trade.ts) - 1, 0)
+        return list(candles(self.trades[first:], width))[1 if first else 0 :]
 
     def between(self, start: int, end: int) -> list[Trade]:
         """Give the trades of a range of Unix milliseconds, both ends included."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from simulators.market import Candle, Market, Trade, candles
+from simulators.market import MINUTE_MS, Candle, Market, Trade, candles
 
 NEVER = 32_503_708_800_000  # how Deribit writes the expiry of a perpetual
 
@@ -66,9 +66,8 @@ class Listed(Market):
         return float(candle.volume), float(candle.cost)
 
     def candles(self, resolution: str) -> list[Candle]:
-        """Give the candles of a Deribit resolution, minutes or ``1D``."""
-        minutes = 1440 if resolution == "1D" else int(resolution)
-        return list(candles(self.trades, minutes * 60_000))
+        """Give all candles of a Deribit resolution."""
+        return list(candles(self.trades, width(resolution)))
 
     def told(self, trade: Trade) -> dict[str, Any]:
         """Give a trade as REST and the trades channel word it."""
@@ -85,6 +84,11 @@ class Listed(Market):
             "index_price": float(trade.price),
             "mark_price": float(trade.price),
         }
+
+
+def width(resolution: str) -> int:
+    """Give a Deribit resolution, minutes or ``1D``, in milliseconds."""
+    return (1440 if resolution == "1D" else int(resolution)) * MINUTE_MS
 
 
 def listed(more: int = 0) -> dict[str, Listed]:

@@ -2,18 +2,20 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import web
 
-from simulators.deribit.instruments import listed
+from simulators.deribit.instruments import Listed, listed
 from simulators.deribit.methods import Refused, called, envelope, too_many
-from simulators.exchange import Exchange, Socket
+from simulators.exchange import Socket
+from simulators.playing import Playing
 
 RESOLUTIONS = ("1", "3", "5", "10", "15", "30", "60", "120", "180", "360", "720", "1D")
 
 
-class Sessions(Exchange):
+class Sessions(Playing):
     """Answers what clients ask and keeps what they have subscribed to."""
 
     sockets_at = ("/ws/api/v2",)
@@ -24,6 +26,16 @@ class Sessions(Exchange):
         for market in self.markets.values():
             market.fill(minutes, per_minute=12)
         self._beats: dict[Socket, asyncio.Task[None]] = {}
+
+    @property
+    def listed(self) -> Mapping[str, Listed]:
+        """Give the markets by name."""
+        return self.markets
+
+    @staticmethod
+    def parts(channel: str) -> list[str]:
+        """Split a channel's name."""
+        return channel.split(".")
 
     @property
     def options(self) -> dict[str, Any]:

@@ -1,13 +1,12 @@
 """A simulated Deribit and what happens there."""
 
-import asyncio
 import random
 import time
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from simulators.deribit.instruments import Listed
+from simulators.deribit.instruments import Listed, width
 from simulators.deribit.session import RESOLUTIONS, Sessions
 from simulators.exchange import Socket
 from simulators.market import Quote, Trade
@@ -26,13 +25,10 @@ class Deribit(Sessions):
     Numbers may be given as text, as HTTP commands do; ``ts`` is in Unix milliseconds.
     """
 
-    _playing: asyncio.Task[None] | None = None
-
     def commands(self) -> dict[str, Callable[..., Any]]:
-        """Add the events to the faults."""
-        events = (self.quote, self.trade, self.book, self.ticker, self.funding, self.play)
-        named = {event.__name__: event for event in events}
-        return {**super().commands(), **named, "heartbeat": self.heartbeat}
+        """Add the venue's own events."""
+        events = (self.book, self.ticker, self.funding, self.heartbeat)
+        return {**super().commands(), **{event.__name__: event for event in events}}
 
     async def quote(self, symbol: str, ts: int | None = None, **given: Any) -> Quote:
         """Publish a quote, invented but for ``bid``, ``ask``, ``bid_size`` and ``ask_size``."""
@@ -69,7 +65,7 @@ class Deribit(Sessions):
         return trade
 
     async def _chart(self, market: Listed, resolution: str) -> None:
-        candle = market.candles(resolution)[-1]
+        candle = market.latest(width(resolution))[-1]
         volume, cost = market.sums(candle)
         data = {
             "tick": candle.start,
@@ -142,28 +138,6 @@ class Deribit(Sessions):
         data = {"interest": float(interest), "timestamp": at, "index_price": price}
         row = {"rate": str(interest), "ts": str(at)}
         await self.notify(f"perpetual.{symbol}.{EVERY}", data, row)
-
-    def play(self, rate: float = 20.0) -> None:
-        """Invent so many events a second on what is subscribed, until rate 0."""
-        if self._playing is not None:
-            self._playing.cancel()
-        self._playing = asyncio.create_task(self._play(rate)) if rate else None
-
-    async def _play(self, rate: float) -> None:
-        draw = random.Random()
-        while True:
-            await asyncio.sleep(1 / rate)
-            symbols = sorted({c for s in self.sockets for c in s.channels})
-            watched = [name for name in self.markets if any(f".{name}" in c for c in symbols)]
-            if watched:
-                symbol = draw.choice(watched)
-                await self.quote(symbol)
-                if draw.random() < 0.3:
-                    await self.trade(symbol)
-
-    async def __aexit__(self, *caught: object) -> None:
-        self.play(0)
-        await super().__aexit__(*caught)
 
 
 def _moved(levels: dict[Decimal, Decimal], price: Decimal, size: Decimal) -> list[Any]:

@@ -56,8 +56,8 @@ class Listed(Market):
         }
 
     def candles(self, bar: str) -> list[Candle]:
-        """Give the candles of an OKX bar such as ``1m`` or ``4H``."""
-        return list(candles(self.trades, int(bar[:-1]) * WIDTHS[bar[-1]]))
+        """Give all candles of an OKX bar."""
+        return list(candles(self.trades, width(bar)))
 
     def told_candle(self, candle: Candle, closed: bool) -> list[str]:
         """Give a candle as the venue does: nine texts, the last says whether it is closed."""
@@ -76,6 +76,11 @@ class Listed(Market):
             "side": "buy" if trade.buy else "sell",
             "ts": str(trade.ts),
         }
+
+
+def width(bar: str) -> int:
+    """Give an OKX bar such as ``1m`` or ``4H`` in milliseconds."""
+    return int(bar[:-1]) * WIDTHS[bar[-1]]
 
 
 def listed() -> dict[str, Listed]:

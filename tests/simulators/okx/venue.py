@@ -3,17 +3,18 @@
 import json
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 from aiohttp import web
 
-from simulators.exchange import Exchange, Socket
+from simulators.exchange import Socket
 from simulators.market import Quote, Trade
-from simulators.okx.instruments import WIDTHS, Listed, listed
+from simulators.okx.instruments import WIDTHS, Listed, listed, width
 from simulators.okx.rest import PATHS, answered, limited
+from simulators.playing import Playing
 
 PUBLIC, BUSINESS = "/ws/v5/public", "/ws/v5/business"
 PLAIN = ("bbo-tbt", "trades", "mark-price", "index-tickers", "funding-rate", "instruments")
@@ -24,8 +25,8 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-class OKX(Exchange):
-    """OKX's market data on loopback; nothing is sent until a test says so.
+class OKX(Playing):
+    """OKX's market data on loopback; nothing is sent until a test or `play` says so.
 
     A channel is named ``<channel>:<instrument>``. Numbers may be given as text, as HTTP commands
     do; ``ts`` is in Unix milliseconds.
@@ -38,6 +39,16 @@ class OKX(Exchange):
         self.markets = listed()
         for market in self.markets.values():
             market.fill(minutes, per_minute=6)
+
+    @property
+    def listed(self) -> Mapping[str, Listed]:
+        """Give the markets by name."""
+        return self.markets
+
+    @staticmethod
+    def parts(channel: str) -> list[str]:
+        """Split a channel's name."""
+        return channel.split(":")
 
     @property
     def options(self) -> dict[str, Any]:
@@ -120,8 +131,8 @@ class OKX(Exchange):
     # -- events
 
     def commands(self) -> dict[str, Callable[..., Any]]:
-        """Add the events to the faults."""
-        events = (self.quote, self.trade, self.mark, self.index, self.funding)
+        """Add the venue's own events."""
+        events = (self.mark, self.index, self.funding)
         return {**super().commands(), **{event.__name__: event for event in events}}
 
     async def quote(self, symbol: str, ts: int | None = None, **given: Any) -> Quote:
@@ -157,9 +168,10 @@ class OKX(Exchange):
 
     async def _candles(self, market: Listed, name: str) -> None:
         """Publish the open candle; when it has just opened, first the one that it closed."""
-        *_, before, current = market.candles(name.removeprefix("candle"))
-        opened = market.trades[-2].ts < current.start
-        for candle, closed in ((before, True), (current, False)) if opened else ((current, False),):
+        newest = market.latest(width(name.removeprefix("candle")))[-2:]
+        opened = market.trades[-2].ts < newest[-1].start
+        for candle in newest if opened else newest[-1:]:
+            closed = candle is not newest[-1]
             row = {key: str(value) for key, value in vars(candle).items()}
             told = market.told_candle(candle, closed)
             await self.notify(name, market.symbol, told, {**row, "closed": closed})
