@@ -42,6 +42,8 @@ REMEDIES: dict[str, str] = {
     "PROJECT_FORBIDDEN": "Use a project that WhoAmI lists.",
     "RANGE_OUTSIDE_COVERAGE": "Choose a range between `first` and `last`, or import more.",
     "RATE_LIMITED": "Wait as long as RetryInfo says.",
+    "RECORDING_REFUSED": "Mend that, then stop and start the recording.",
+    "RECORDING_STALLED": "It is tried again.",
     "REQUEST_ID_REUSED": "Use a new request id for a new request.",
     "RESULT_NOT_READY": "Wait until it has SUCCEEDED, or look at its `failure`.",
     "ROW_CONFLICT": "Mend the file, or import with REPLACE.",

@@ -226,6 +226,14 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """In Feed.reason. Metadata: `venue`, `environment`. The venue gives no data without a credential. Set the variable in
     the environment of the market-data service and restart it.
     """
+    ERROR_REASON_RECORDING_REFUSED: _ErrorReason.ValueType  # 343
+    """In SubscriptionItem.recording_reason. The item cannot be recorded; the message says why. Mend that, then stop and
+    start the recording.
+    """
+    ERROR_REASON_RECORDING_STALLED: _ErrorReason.ValueType  # 344
+    """In SubscriptionItem.recording_reason. What is received waits in the journal: the disk or the database does not take
+    it now, or the instrument is not known yet. It is tried again.
+    """
     ERROR_REASON_BACKTEST_NOT_FOUND: _ErrorReason.ValueType  # 400
     """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
     ERROR_REASON_BACKTEST_SPEC_INVALID: _ErrorReason.ValueType  # 401
@@ -463,6 +471,14 @@ ERROR_REASON_KIND_UNSUPPORTED: ErrorReason.ValueType  # 341
 ERROR_REASON_VENUE_CREDENTIAL_MISSING: ErrorReason.ValueType  # 342
 """In Feed.reason. Metadata: `venue`, `environment`. The venue gives no data without a credential. Set the variable in
 the environment of the market-data service and restart it.
+"""
+ERROR_REASON_RECORDING_REFUSED: ErrorReason.ValueType  # 343
+"""In SubscriptionItem.recording_reason. The item cannot be recorded; the message says why. Mend that, then stop and
+start the recording.
+"""
+ERROR_REASON_RECORDING_STALLED: ErrorReason.ValueType  # 344
+"""In SubscriptionItem.recording_reason. What is received waits in the journal: the disk or the database does not take
+it now, or the instrument is not known yet. It is tried again.
 """
 ERROR_REASON_BACKTEST_NOT_FOUND: ErrorReason.ValueType  # 400
 """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""

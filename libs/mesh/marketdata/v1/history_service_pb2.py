@@ -29,10 +29,11 @@ from mesh.common.v1 import options_pb2 as mesh_dot_common_dot_v1_dot_options__pb
 from mesh.common.v1 import types_pb2 as mesh_dot_common_dot_v1_dot_types__pb2
 from mesh.events.v1 import events_pb2 as mesh_dot_events_dot_v1_dot_events__pb2
 from mesh.marketdata.v1 import instrument_pb2 as mesh_dot_marketdata_dot_v1_dot_instrument__pb2
+from mesh.marketdata.v1 import live_pb2 as mesh_dot_marketdata_dot_v1_dot_live__pb2
 from mesh.marketdata.v1 import marketdata_pb2 as mesh_dot_marketdata_dot_v1_dot_marketdata__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mesh/marketdata/v1/history_service.proto\x12\x12mesh.marketdata.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmesh/common/v1/options.proto\x1a\x1amesh/common/v1/types.proto\x1a\x1bmesh/events/v1/events.proto\x1a#mesh/marketdata/v1/instrument.proto\x1a#mesh/marketdata/v1/marketdata.proto\"\xa0\x01\n\x11ImportDataRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .mesh.marketdata.v1.ImportHeaderH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x12,\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportEndH\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x99\x01\n\x0cImportHeader\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07project\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x34\n\x04spec\x18\x03 \x01(\x0b\x32\x1e.mesh.marketdata.v1.ImportSpecB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tfile_name\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"I\n\tImportEnd\x12\x15\n\x04size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12%\n\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"@\n\x12ImportDataResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\"2\n\x13GetImportJobRequest\x12\x1b\n\timport_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"B\n\x14GetImportJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\"\xa5\x01\n\x15ListImportJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x38\n\x05state\x18\x02 \x01(\x0e\x32\x1f.mesh.marketdata.v1.ImportStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"^\n\x16ListImportJobsResponse\x12+\n\x04jobs\x18\x01 \x03(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x16WatchImportJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x1a\n\timport_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18$\x12\x1e\n\x0c\x61\x66ter_cursor\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"d\n\x17WatchImportJobsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.mesh.events.v1.Event\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\x08\"S\n\x16\x43\x61ncelImportJobRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\timport_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"E\n\x17\x43\x61ncelImportJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\"S\n\x16\x44\x65leteImportJobRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\timport_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x19\n\x17\x44\x65leteImportJobResponse\"\xc0\x01\n\x13ListCoverageRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.mesh.marketdata.v1.DataKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\rinstrument_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\tpage_size\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"_\n\x14ListCoverageResponse\x12.\n\x08\x63overage\x18\x01 \x03(\x0b\x32\x1c.mesh.marketdata.v1.Coverage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x12GetCoverageRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.mesh.marketdata.v1.DataKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\rinstrument_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x62\x61r_type\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"\x9c\x01\n\x13GetCoverageResponse\x12.\n\x08\x63overage\x18\x01 \x01(\x0b\x32\x1c.mesh.marketdata.v1.Coverage\x12.\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1f.mesh.marketdata.v1.CatalogFile\x12%\n\x04gaps\x18\x03 \x03(\x0b\x32\x17.mesh.marketdata.v1.Gap\"\xa2\x01\n\x12ReadHistoryRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12<\n\tselection\x18\x02 \x01(\x0b\x32!.mesh.marketdata.v1.DataSelectionB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x07\x63olumns\x18\x03 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x10\x80\x01\x18\x01\x12\x16\n\x05limit\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"@\n\x13ReadHistoryResponse\x12)\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1a.mesh.common.v1.ArrowChunk\"\x89\x01\n\x11\x44\x65leteDataRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07project\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12<\n\tselection\x18\x03 \x01(\x0b\x32!.mesh.marketdata.v1.DataSelectionB\x06\xbaH\x03\xc8\x01\x01\"R\n\x12\x44\x65leteDataResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12.\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x1c.mesh.marketdata.v1.Coverage\"\x95\x01\n\x12ResolveDataRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x42\n\nselections\x18\x02 \x03(\x0b\x32!.mesh.marketdata.v1.DataSelectionB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12!\n\x0einstrument_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"\x99\x01\n\x13ResolveDataResponse\x12.\n\x04\x64\x61ta\x18\x01 \x03(\x0b\x32 .mesh.marketdata.v1.ResolvedData\x12=\n\x0binstruments\x18\x02 \x03(\x0b\x32(.mesh.marketdata.v1.InstrumentDefinition\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"\xe1\x01\n\x0cResolvedData\x12\x34\n\tselection\x18\x01 \x01(\x0b\x32!.mesh.marketdata.v1.DataSelection\x12.\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1f.mesh.marketdata.v1.CatalogFile\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12.\n\nfirst_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa6\r\n\x0eHistoryService\x12x\n\nImportData\x12%.mesh.marketdata.v1.ImportDataRequest\x1a&.mesh.marketdata.v1.ImportDataResponse\"\x19\xe2\xe0\x18\x15\n\ndata.write \xc0\xcf$(\x80\xdd\xdb\x01(\x01\x12\x98\x01\n\x0cGetImportJob\x12\'.mesh.marketdata.v1.GetImportJobRequest\x1a(.mesh.marketdata.v1.GetImportJobResponse\"5\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/data/imports/{import_id}\x12\x92\x01\n\x0eListImportJobs\x12).mesh.marketdata.v1.ListImportJobsRequest\x1a*.mesh.marketdata.v1.ListImportJobsResponse\")\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/data/imports\x12\x9f\x01\n\x0fWatchImportJobs\x12*.mesh.marketdata.v1.WatchImportJobsRequest\x1a+.mesh.marketdata.v1.WatchImportJobsResponse\"1\xe2\xe0\x18\x0f\n\tdata.read0\x01\x38\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/data/imports:watch0\x01\x12\xac\x01\n\x0f\x43\x61ncelImportJob\x12*.mesh.marketdata.v1.CancelImportJobRequest\x1a+.mesh.marketdata.v1.CancelImportJobResponse\"@\xe2\xe0\x18\x0e\n\ndata.write0\x01\x82\xd3\xe4\x93\x02(\"#/v1/data/imports/{import_id}:cancel:\x01*\x12\xa2\x01\n\x0f\x44\x65leteImportJob\x12*.mesh.marketdata.v1.DeleteImportJobRequest\x1a+.mesh.marketdata.v1.DeleteImportJobResponse\"6\xe2\xe0\x18\x0e\n\ndata.write0\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/data/imports/{import_id}\x12\x8d\x01\n\x0cListCoverage\x12\'.mesh.marketdata.v1.ListCoverageRequest\x1a(.mesh.marketdata.v1.ListCoverageResponse\"*\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/data/coverage\x12\x91\x01\n\x0bGetCoverage\x12&.mesh.marketdata.v1.GetCoverageRequest\x1a\'.mesh.marketdata.v1.GetCoverageResponse\"1\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/data/coverage:detail\x12\x9c\x01\n\x0bReadHistory\x12&.mesh.marketdata.v1.ReadHistoryRequest\x1a\'.mesh.marketdata.v1.ReadHistoryResponse\":\xe2\xe0\x18\x16\n\tdata.read \xc0\xcf$(\x80\xdd\xdb\x01\x30\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/data/history:read:\x01*0\x01\x12\x99\x01\n\nDeleteData\x12%.mesh.marketdata.v1.DeleteDataRequest\x1a&.mesh.marketdata.v1.DeleteDataResponse\"<\xe2\xe0\x18\x16\n\ndata.write \xe0\xd4\x03(\xc0\xcf$0\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/data/history:delete:\x01*\x12\x94\x01\n\x0bResolveData\x12&.mesh.marketdata.v1.ResolveDataRequest\x1a\'.mesh.marketdata.v1.ResolveDataResponse\"4\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/data/history:resolve:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(mesh/marketdata/v1/history_service.proto\x12\x12mesh.marketdata.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmesh/common/v1/options.proto\x1a\x1amesh/common/v1/types.proto\x1a\x1bmesh/events/v1/events.proto\x1a#mesh/marketdata/v1/instrument.proto\x1a\x1dmesh/marketdata/v1/live.proto\x1a#mesh/marketdata/v1/marketdata.proto\"\xa0\x01\n\x11ImportDataRequest\x12\x32\n\x06header\x18\x01 \x01(\x0b\x32 .mesh.marketdata.v1.ImportHeaderH\x00\x12\x1a\n\x05\x63hunk\x18\x02 \x01(\x0c\x42\t\xbaH\x06z\x04\x18\x80\x80@H\x00\x12,\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportEndH\x00\x42\r\n\x04part\x12\x05\xbaH\x02\x08\x01\"\x99\x01\n\x0cImportHeader\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07project\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x34\n\x04spec\x18\x03 \x01(\x0b\x32\x1e.mesh.marketdata.v1.ImportSpecB\x06\xbaH\x03\xc8\x01\x01\x12\x1b\n\tfile_name\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"I\n\tImportEnd\x12\x15\n\x04size\x18\x01 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12%\n\x06sha256\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{64}$\"@\n\x12ImportDataResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\"2\n\x13GetImportJobRequest\x12\x1b\n\timport_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"B\n\x14GetImportJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\"\xa5\x01\n\x15ListImportJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x38\n\x05state\x18\x02 \x01(\x0e\x32\x1f.mesh.marketdata.v1.ImportStateB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1a\n\tpage_size\x18\x03 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"^\n\x16ListImportJobsResponse\x12+\n\x04jobs\x18\x01 \x03(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"n\n\x16WatchImportJobsRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x1a\n\timport_id\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18$\x12\x1e\n\x0c\x61\x66ter_cursor\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x10\"d\n\x17WatchImportJobsResponse\x12%\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x15.mesh.events.v1.Event\x12\x0e\n\x06\x63ursor\x18\x02 \x01(\t\x12\x12\n\ncheckpoint\x18\x03 \x01(\x08\"S\n\x16\x43\x61ncelImportJobRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\timport_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"E\n\x17\x43\x61ncelImportJobResponse\x12*\n\x03job\x18\x01 \x01(\x0b\x32\x1d.mesh.marketdata.v1.ImportJob\"S\n\x16\x44\x65leteImportJobRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x1b\n\timport_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x19\n\x17\x44\x65leteImportJobResponse\"\xc0\x01\n\x13ListCoverageRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x34\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.mesh.marketdata.v1.DataKindB\x08\xbaH\x05\x82\x01\x02\x10\x01\x12\x1f\n\rinstrument_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\tpage_size\x18\x04 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x1c\n\npage_token\x18\x05 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x08\"_\n\x14ListCoverageResponse\x12.\n\x08\x63overage\x18\x01 \x03(\x0b\x32\x1c.mesh.marketdata.v1.Coverage\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa3\x01\n\x12GetCoverageRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x36\n\x04kind\x18\x02 \x01(\x0e\x32\x1c.mesh.marketdata.v1.DataKindB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1f\n\rinstrument_id\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x01\x12\x1a\n\x08\x62\x61r_type\x18\x04 \x01(\tB\x08\xbaH\x05r\x03\x18\x80\x02\"\xd4\x01\n\x13GetCoverageResponse\x12.\n\x08\x63overage\x18\x01 \x01(\x0b\x32\x1c.mesh.marketdata.v1.Coverage\x12.\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1f.mesh.marketdata.v1.CatalogFile\x12%\n\x04gaps\x18\x03 \x03(\x0b\x32\x17.mesh.marketdata.v1.Gap\x12\x36\n\rrecorded_gaps\x18\x04 \x03(\x0b\x32\x1f.mesh.marketdata.v1.RecordedGap\"\xa2\x01\n\x12ReadHistoryRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12<\n\tselection\x18\x02 \x01(\x0b\x32!.mesh.marketdata.v1.DataSelectionB\x06\xbaH\x03\xc8\x01\x01\x12\x1c\n\x07\x63olumns\x18\x03 \x03(\tB\x0b\xbaH\x08\x92\x01\x05\x10\x80\x01\x18\x01\x12\x16\n\x05limit\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"@\n\x13ReadHistoryResponse\x12)\n\x05\x63hunk\x18\x01 \x01(\x0b\x32\x1a.mesh.common.v1.ArrowChunk\"\x89\x01\n\x11\x44\x65leteDataRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07project\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12<\n\tselection\x18\x03 \x01(\x0b\x32!.mesh.marketdata.v1.DataSelectionB\x06\xbaH\x03\xc8\x01\x01\"R\n\x12\x44\x65leteDataResponse\x12\x0c\n\x04rows\x18\x01 \x01(\x03\x12.\n\x08\x63overage\x18\x02 \x01(\x0b\x32\x1c.mesh.marketdata.v1.Coverage\"\x95\x01\n\x12ResolveDataRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x42\n\nselections\x18\x02 \x03(\x0b\x32!.mesh.marketdata.v1.DataSelectionB\x0b\xbaH\x08\x92\x01\x05\x08\x01\x10\xe8\x07\x12!\n\x0einstrument_ids\x18\x03 \x03(\tB\t\xbaH\x06\x92\x01\x03\x10\xe8\x07\"\x99\x01\n\x13ResolveDataResponse\x12.\n\x04\x64\x61ta\x18\x01 \x03(\x0b\x32 .mesh.marketdata.v1.ResolvedData\x12=\n\x0binstruments\x18\x02 \x03(\x0b\x32(.mesh.marketdata.v1.InstrumentDefinition\x12\x13\n\x0b\x66ingerprint\x18\x03 \x01(\t\"\xe1\x01\n\x0cResolvedData\x12\x34\n\tselection\x18\x01 \x01(\x0b\x32!.mesh.marketdata.v1.DataSelection\x12.\n\x05\x66iles\x18\x02 \x03(\x0b\x32\x1f.mesh.marketdata.v1.CatalogFile\x12\x0c\n\x04rows\x18\x03 \x01(\x03\x12.\n\nfirst_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tlast_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa6\r\n\x0eHistoryService\x12x\n\nImportData\x12%.mesh.marketdata.v1.ImportDataRequest\x1a&.mesh.marketdata.v1.ImportDataResponse\"\x19\xe2\xe0\x18\x15\n\ndata.write \xc0\xcf$(\x80\xdd\xdb\x01(\x01\x12\x98\x01\n\x0cGetImportJob\x12\'.mesh.marketdata.v1.GetImportJobRequest\x1a(.mesh.marketdata.v1.GetImportJobResponse\"5\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/data/imports/{import_id}\x12\x92\x01\n\x0eListImportJobs\x12).mesh.marketdata.v1.ListImportJobsRequest\x1a*.mesh.marketdata.v1.ListImportJobsResponse\")\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/data/imports\x12\x9f\x01\n\x0fWatchImportJobs\x12*.mesh.marketdata.v1.WatchImportJobsRequest\x1a+.mesh.marketdata.v1.WatchImportJobsResponse\"1\xe2\xe0\x18\x0f\n\tdata.read0\x01\x38\x01\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/data/imports:watch0\x01\x12\xac\x01\n\x0f\x43\x61ncelImportJob\x12*.mesh.marketdata.v1.CancelImportJobRequest\x1a+.mesh.marketdata.v1.CancelImportJobResponse\"@\xe2\xe0\x18\x0e\n\ndata.write0\x01\x82\xd3\xe4\x93\x02(\"#/v1/data/imports/{import_id}:cancel:\x01*\x12\xa2\x01\n\x0f\x44\x65leteImportJob\x12*.mesh.marketdata.v1.DeleteImportJobRequest\x1a+.mesh.marketdata.v1.DeleteImportJobResponse\"6\xe2\xe0\x18\x0e\n\ndata.write0\x01\x82\xd3\xe4\x93\x02\x1e*\x1c/v1/data/imports/{import_id}\x12\x8d\x01\n\x0cListCoverage\x12\'.mesh.marketdata.v1.ListCoverageRequest\x1a(.mesh.marketdata.v1.ListCoverageResponse\"*\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x13\x12\x11/v1/data/coverage\x12\x91\x01\n\x0bGetCoverage\x12&.mesh.marketdata.v1.GetCoverageRequest\x1a\'.mesh.marketdata.v1.GetCoverageResponse\"1\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/data/coverage:detail\x12\x9c\x01\n\x0bReadHistory\x12&.mesh.marketdata.v1.ReadHistoryRequest\x1a\'.mesh.marketdata.v1.ReadHistoryResponse\":\xe2\xe0\x18\x16\n\tdata.read \xc0\xcf$(\x80\xdd\xdb\x01\x30\x01\x82\xd3\xe4\x93\x02\x1a\"\x15/v1/data/history:read:\x01*0\x01\x12\x99\x01\n\nDeleteData\x12%.mesh.marketdata.v1.DeleteDataRequest\x1a&.mesh.marketdata.v1.DeleteDataResponse\"<\xe2\xe0\x18\x16\n\ndata.write \xe0\xd4\x03(\xc0\xcf$0\x01\x82\xd3\xe4\x93\x02\x1c\"\x17/v1/data/history:delete:\x01*\x12\x94\x01\n\x0bResolveData\x12&.mesh.marketdata.v1.ResolveDataRequest\x1a\'.mesh.marketdata.v1.ResolveDataResponse\"4\xe2\xe0\x18\r\n\tdata.read0\x01\x82\xd3\xe4\x93\x02\x1d\"\x18/v1/data/history:resolve:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -139,56 +140,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HISTORYSERVICE'].methods_by_name['DeleteData']._serialized_options = b'\342\340\030\026\n\ndata.write \340\324\003(\300\317$0\001\202\323\344\223\002\034\"\027/v1/data/history:delete:\001*'
   _globals['_HISTORYSERVICE'].methods_by_name['ResolveData']._loaded_options = None
   _globals['_HISTORYSERVICE'].methods_by_name['ResolveData']._serialized_options = b'\342\340\030\r\n\tdata.read0\001\202\323\344\223\002\035\"\030/v1/data/history:resolve:\001*'
-  _globals['_IMPORTDATAREQUEST']._serialized_start=318
-  _globals['_IMPORTDATAREQUEST']._serialized_end=478
-  _globals['_IMPORTHEADER']._serialized_start=481
-  _globals['_IMPORTHEADER']._serialized_end=634
-  _globals['_IMPORTEND']._serialized_start=636
-  _globals['_IMPORTEND']._serialized_end=709
-  _globals['_IMPORTDATARESPONSE']._serialized_start=711
-  _globals['_IMPORTDATARESPONSE']._serialized_end=775
-  _globals['_GETIMPORTJOBREQUEST']._serialized_start=777
-  _globals['_GETIMPORTJOBREQUEST']._serialized_end=827
-  _globals['_GETIMPORTJOBRESPONSE']._serialized_start=829
-  _globals['_GETIMPORTJOBRESPONSE']._serialized_end=895
-  _globals['_LISTIMPORTJOBSREQUEST']._serialized_start=898
-  _globals['_LISTIMPORTJOBSREQUEST']._serialized_end=1063
-  _globals['_LISTIMPORTJOBSRESPONSE']._serialized_start=1065
-  _globals['_LISTIMPORTJOBSRESPONSE']._serialized_end=1159
-  _globals['_WATCHIMPORTJOBSREQUEST']._serialized_start=1161
-  _globals['_WATCHIMPORTJOBSREQUEST']._serialized_end=1271
-  _globals['_WATCHIMPORTJOBSRESPONSE']._serialized_start=1273
-  _globals['_WATCHIMPORTJOBSRESPONSE']._serialized_end=1373
-  _globals['_CANCELIMPORTJOBREQUEST']._serialized_start=1375
-  _globals['_CANCELIMPORTJOBREQUEST']._serialized_end=1458
-  _globals['_CANCELIMPORTJOBRESPONSE']._serialized_start=1460
-  _globals['_CANCELIMPORTJOBRESPONSE']._serialized_end=1529
-  _globals['_DELETEIMPORTJOBREQUEST']._serialized_start=1531
-  _globals['_DELETEIMPORTJOBREQUEST']._serialized_end=1614
-  _globals['_DELETEIMPORTJOBRESPONSE']._serialized_start=1616
-  _globals['_DELETEIMPORTJOBRESPONSE']._serialized_end=1641
-  _globals['_LISTCOVERAGEREQUEST']._serialized_start=1644
-  _globals['_LISTCOVERAGEREQUEST']._serialized_end=1836
-  _globals['_LISTCOVERAGERESPONSE']._serialized_start=1838
-  _globals['_LISTCOVERAGERESPONSE']._serialized_end=1933
-  _globals['_GETCOVERAGEREQUEST']._serialized_start=1936
-  _globals['_GETCOVERAGEREQUEST']._serialized_end=2099
-  _globals['_GETCOVERAGERESPONSE']._serialized_start=2102
-  _globals['_GETCOVERAGERESPONSE']._serialized_end=2258
-  _globals['_READHISTORYREQUEST']._serialized_start=2261
-  _globals['_READHISTORYREQUEST']._serialized_end=2423
-  _globals['_READHISTORYRESPONSE']._serialized_start=2425
-  _globals['_READHISTORYRESPONSE']._serialized_end=2489
-  _globals['_DELETEDATAREQUEST']._serialized_start=2492
-  _globals['_DELETEDATAREQUEST']._serialized_end=2629
-  _globals['_DELETEDATARESPONSE']._serialized_start=2631
-  _globals['_DELETEDATARESPONSE']._serialized_end=2713
-  _globals['_RESOLVEDATAREQUEST']._serialized_start=2716
-  _globals['_RESOLVEDATAREQUEST']._serialized_end=2865
-  _globals['_RESOLVEDATARESPONSE']._serialized_start=2868
-  _globals['_RESOLVEDATARESPONSE']._serialized_end=3021
-  _globals['_RESOLVEDDATA']._serialized_start=3024
-  _globals['_RESOLVEDDATA']._serialized_end=3249
-  _globals['_HISTORYSERVICE']._serialized_start=3252
-  _globals['_HISTORYSERVICE']._serialized_end=4954
+  _globals['_IMPORTDATAREQUEST']._serialized_start=349
+  _globals['_IMPORTDATAREQUEST']._serialized_end=509
+  _globals['_IMPORTHEADER']._serialized_start=512
+  _globals['_IMPORTHEADER']._serialized_end=665
+  _globals['_IMPORTEND']._serialized_start=667
+  _globals['_IMPORTEND']._serialized_end=740
+  _globals['_IMPORTDATARESPONSE']._serialized_start=742
+  _globals['_IMPORTDATARESPONSE']._serialized_end=806
+  _globals['_GETIMPORTJOBREQUEST']._serialized_start=808
+  _globals['_GETIMPORTJOBREQUEST']._serialized_end=858
+  _globals['_GETIMPORTJOBRESPONSE']._serialized_start=860
+  _globals['_GETIMPORTJOBRESPONSE']._serialized_end=926
+  _globals['_LISTIMPORTJOBSREQUEST']._serialized_start=929
+  _globals['_LISTIMPORTJOBSREQUEST']._serialized_end=1094
+  _globals['_LISTIMPORTJOBSRESPONSE']._serialized_start=1096
+  _globals['_LISTIMPORTJOBSRESPONSE']._serialized_end=1190
+  _globals['_WATCHIMPORTJOBSREQUEST']._serialized_start=1192
+  _globals['_WATCHIMPORTJOBSREQUEST']._serialized_end=1302
+  _globals['_WATCHIMPORTJOBSRESPONSE']._serialized_start=1304
+  _globals['_WATCHIMPORTJOBSRESPONSE']._serialized_end=1404
+  _globals['_CANCELIMPORTJOBREQUEST']._serialized_start=1406
+  _globals['_CANCELIMPORTJOBREQUEST']._serialized_end=1489
+  _globals['_CANCELIMPORTJOBRESPONSE']._serialized_start=1491
+  _globals['_CANCELIMPORTJOBRESPONSE']._serialized_end=1560
+  _globals['_DELETEIMPORTJOBREQUEST']._serialized_start=1562
+  _globals['_DELETEIMPORTJOBREQUEST']._serialized_end=1645
+  _globals['_DELETEIMPORTJOBRESPONSE']._serialized_start=1647
+  _globals['_DELETEIMPORTJOBRESPONSE']._serialized_end=1672
+  _globals['_LISTCOVERAGEREQUEST']._serialized_start=1675
+  _globals['_LISTCOVERAGEREQUEST']._serialized_end=1867
+  _globals['_LISTCOVERAGERESPONSE']._serialized_start=1869
+  _globals['_LISTCOVERAGERESPONSE']._serialized_end=1964
+  _globals['_GETCOVERAGEREQUEST']._serialized_start=1967
+  _globals['_GETCOVERAGEREQUEST']._serialized_end=2130
+  _globals['_GETCOVERAGERESPONSE']._serialized_start=2133
+  _globals['_GETCOVERAGERESPONSE']._serialized_end=2345
+  _globals['_READHISTORYREQUEST']._serialized_start=2348
+  _globals['_READHISTORYREQUEST']._serialized_end=2510
+  _globals['_READHISTORYRESPONSE']._serialized_start=2512
+  _globals['_READHISTORYRESPONSE']._serialized_end=2576
+  _globals['_DELETEDATAREQUEST']._serialized_start=2579
+  _globals['_DELETEDATAREQUEST']._serialized_end=2716
+  _globals['_DELETEDATARESPONSE']._serialized_start=2718
+  _globals['_DELETEDATARESPONSE']._serialized_end=2800
+  _globals['_RESOLVEDATAREQUEST']._serialized_start=2803
+  _globals['_RESOLVEDATAREQUEST']._serialized_end=2952
+  _globals['_RESOLVEDATARESPONSE']._serialized_start=2955
+  _globals['_RESOLVEDATARESPONSE']._serialized_end=3108
+  _globals['_RESOLVEDDATA']._serialized_start=3111
+  _globals['_RESOLVEDDATA']._serialized_end=3336
+  _globals['_HISTORYSERVICE']._serialized_start=3339
+  _globals['_HISTORYSERVICE']._serialized_end=5041
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ import google.protobuf.timestamp_pb2
 import mesh.common.v1.types_pb2
 import mesh.events.v1.events_pb2
 import mesh.marketdata.v1.instrument_pb2
+import mesh.marketdata.v1.live_pb2
 import mesh.marketdata.v1.marketdata_pb2
 import typing
 
@@ -446,6 +447,7 @@ class GetCoverageResponse(google.protobuf.message.Message):
     COVERAGE_FIELD_NUMBER: builtins.int
     FILES_FIELD_NUMBER: builtins.int
     GAPS_FIELD_NUMBER: builtins.int
+    RECORDED_GAPS_FIELD_NUMBER: builtins.int
     @property
     def coverage(self) -> mesh.marketdata.v1.marketdata_pb2.Coverage:
         """Coverage of the data."""
@@ -458,15 +460,20 @@ class GetCoverageResponse(google.protobuf.message.Message):
     def gaps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[mesh.marketdata.v1.marketdata_pb2.Gap]:
         """Gaps, in the order of time, the first 1,000; `coverage.gap_count` counts all."""
 
+    @property
+    def recorded_gaps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[mesh.marketdata.v1.live_pb2.RecordedGap]:
+        """Recorded gaps: stretches that a recording of live data missed, in the order of time, the last 1,000."""
+
     def __init__(
         self,
         *,
         coverage: mesh.marketdata.v1.marketdata_pb2.Coverage | None = ...,
         files: collections.abc.Iterable[mesh.marketdata.v1.marketdata_pb2.CatalogFile] | None = ...,
         gaps: collections.abc.Iterable[mesh.marketdata.v1.marketdata_pb2.Gap] | None = ...,
+        recorded_gaps: collections.abc.Iterable[mesh.marketdata.v1.live_pb2.RecordedGap] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["coverage", b"coverage"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["coverage", b"coverage", "files", b"files", "gaps", b"gaps"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["coverage", b"coverage", "files", b"files", "gaps", b"gaps", "recorded_gaps", b"recorded_gaps"]) -> None: ...
 
 global___GetCoverageResponse = GetCoverageResponse
 

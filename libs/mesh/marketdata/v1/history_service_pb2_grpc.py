@@ -164,8 +164,9 @@ class HistoryServiceServicer(object):
         """ReadHistory streams stored rows as Arrow, in the order of `ts_init`. Columns by kind:
         quotes `bid_price, ask_price, bid_size, ask_size`; trades `price, size, aggressor_side, trade_id`; bars `open,
         high, low, close, volume`; deltas `action, side, price, size, order_id, flags, sequence`; depth `bid_price_0` …
-        `ask_size_9`, `bid_count_0` … `ask_count_9`, `flags, sequence`; mark and index prices `value`; each with `ts_event`
-        and `ts_init` (timestamp[ns, UTC]). Prices and sizes are decimal128(38, 16), exact; the schema's metadata holds
+        `ask_size_9`, `bid_count_0` … `ask_count_9`, `flags, sequence`; mark and index prices `value`; funding rates
+        `rate, interval, next_funding_ns` (text, minutes and unix nanoseconds; the last two null when the venue does not say);
+        each with `ts_event` and `ts_init` (timestamp[ns, UTC]). Prices and sizes are decimal128(38, 16), exact; the schema's metadata holds
         `instrument_id` (or `bar_type`), `price_precision` and `size_precision`. Enums are Nautilus' numbers (uint8), and the
         metadata of their column names each, such as `1` → `BUYER`. Errors: NO_DATA, INVALID_FIELD (an unknown column).
         """

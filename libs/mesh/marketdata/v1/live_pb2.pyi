@@ -148,6 +148,8 @@ class _GapCauseEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumT
     """The venue sent what could not be read."""
     GAP_CAUSE_RESUBSCRIBED: _GapCause.ValueType  # 8
     """A channel was closed and opened again while the reader was away."""
+    GAP_CAUSE_RECORDING_STALLED: _GapCause.ValueType  # 9
+    """In RecordedGap. The recording had no room, or could not write for longer than it can hold data back."""
 
 class GapCause(_GapCause, metaclass=_GapCauseEnumTypeWrapper):
     """GapCause says why data may be missing."""
@@ -170,6 +172,8 @@ GAP_CAUSE_MALFORMED_DATA: GapCause.ValueType  # 7
 """The venue sent what could not be read."""
 GAP_CAUSE_RESUBSCRIBED: GapCause.ValueType  # 8
 """A channel was closed and opened again while the reader was away."""
+GAP_CAUSE_RECORDING_STALLED: GapCause.ValueType  # 9
+"""In RecordedGap. The recording had no room, or could not write for longer than it can hold data back."""
 global___GapCause = GapCause
 
 @typing.final
@@ -214,6 +218,8 @@ class SubscriptionItem(google.protobuf.message.Message):
     MESSAGE_FIELD_NUMBER: builtins.int
     LAST_TIME_FIELD_NUMBER: builtins.int
     ROWS_FIELD_NUMBER: builtins.int
+    RECORDING_REASON_FIELD_NUMBER: builtins.int
+    RECORDING_MESSAGE_FIELD_NUMBER: builtins.int
     state: global___ItemState.ValueType
     """State of it."""
     reason: builtins.str
@@ -222,6 +228,12 @@ class SubscriptionItem(google.protobuf.message.Message):
     """Message that says what is wrong and what to do. Empty unless FAILED or STALE."""
     rows: builtins.int
     """Rows received since the feed started."""
+    recording_reason: builtins.str
+    """Recording reason: why the item is not written to the catalog now though its subscription is recorded, as a value of
+    ErrorReason without its prefix (`RECORDING_REFUSED`, `RECORDING_STALLED`). Empty when all is well.
+    """
+    recording_message: builtins.str
+    """Recording message: what is wrong with the recording and what to do. Empty when all is well."""
     @property
     def channel(self) -> global___Channel:
         """Channel that is subscribed to."""
@@ -244,9 +256,11 @@ class SubscriptionItem(google.protobuf.message.Message):
         message: builtins.str = ...,
         last_time: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         rows: builtins.int = ...,
+        recording_reason: builtins.str = ...,
+        recording_message: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["channel", b"channel", "last_time", b"last_time", "state_time", b"state_time"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["channel", b"channel", "last_time", b"last_time", "message", b"message", "reason", b"reason", "rows", b"rows", "state", b"state", "state_time", b"state_time"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["channel", b"channel", "last_time", b"last_time", "message", b"message", "reason", b"reason", "recording_message", b"recording_message", "recording_reason", b"recording_reason", "rows", b"rows", "state", b"state", "state_time", b"state_time"]) -> None: ...
 
 global___SubscriptionItem = SubscriptionItem
 
@@ -569,6 +583,50 @@ class FeedGap(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["cause", b"cause", "channel", b"channel", "from", b"from", "message", b"message", "to", b"to"]) -> None: ...
 
 global___FeedGap = FeedGap
+
+@typing.final
+class RecordedGap(google.protobuf.message.Message):
+    """RecordedGap is a stretch of a recording in which data may be missing. Of trades and EXTERNAL bars it is filled by a
+    history job when the feed is back; other kinds no venue keeps.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FEED_ID_FIELD_NUMBER: builtins.int
+    CAUSE_FIELD_NUMBER: builtins.int
+    FROM_FIELD_NUMBER: builtins.int
+    TO_FIELD_NUMBER: builtins.int
+    FILLED_FIELD_NUMBER: builtins.int
+    HISTORY_JOB_ID_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    feed_id: builtins.str
+    """Feed id that was recorded."""
+    cause: global___GapCause.ValueType
+    """Cause of the gap."""
+    filled: builtins.bool
+    """Whether a history job has filled it: nothing is missing."""
+    history_job_id: builtins.str
+    """History job that fills it. Empty when none does."""
+    message: builtins.str
+    """Message for a human."""
+    @property
+    def to(self) -> google.protobuf.timestamp_pb2.Timestamp:
+        """To: time (`ts_init`) of the first row after the gap. Absent while the gap goes on."""
+
+    def __init__(
+        self,
+        *,
+        feed_id: builtins.str = ...,
+        cause: global___GapCause.ValueType = ...,
+        to: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        filled: builtins.bool = ...,
+        history_job_id: builtins.str = ...,
+        message: builtins.str = ...,
+    ) -> None: ...
+    def HasField(self, field_name: typing.Literal["from", b"from", "to", b"to"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["cause", b"cause", "feed_id", b"feed_id", "filled", b"filled", "from", b"from", "history_job_id", b"history_job_id", "message", b"message", "to", b"to"]) -> None: ...
+
+global___RecordedGap = RecordedGap
 
 @typing.final
 class MarketDataSnapshot(google.protobuf.message.Message):
