@@ -9,6 +9,8 @@ import argparse
 import asyncio
 import inspect
 import json
+import os
+import stat
 import sys
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -257,8 +259,8 @@ class Exchange(ABC):
         return web.json_response({"result": result})
 
 
-def serve(make: Callable[[int], Exchange], play: str = "play") -> None:
-    """Run a venue as a process of its own until a signal comes; prints its port."""
+def serve(make: Callable[[int], Exchange]) -> None:
+    """Run a venue as a process of its own, whose first line of output is its port."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--rate", type=float, default=0, help="events per second to invent")
@@ -269,8 +271,17 @@ def serve(make: Callable[[int], Exchange], play: str = "play") -> None:
             sys.stdout.write(f"{venue.port}\n")
             sys.stdout.flush()
             if arguments.rate:
-                venue.commands()[play](rate=arguments.rate)
-            await asyncio.Event().wait()
+                venue.commands()["play"](rate=arguments.rate)
+            await input_ended()
 
     with suppress(KeyboardInterrupt):
         asyncio.run(run())
+
+
+async def input_ended() -> None:
+    """Wait until standard input ends if it is a pipe, so that no test leaves a process; or ever."""
+    ended = asyncio.Event()
+    if stat.S_ISFIFO(os.fstat(0).st_mode):
+        loop = asyncio.get_running_loop()
+        loop.add_reader(0, lambda: None if os.read(0, 4096) else ended.set())
+    await ended.wait()

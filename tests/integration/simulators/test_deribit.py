@@ -246,8 +246,13 @@ async def test_heartbeat_is_answered(venue: Deribit, node: Listening) -> None:
 async def test_own_process_is_commanded_by_http() -> None:
     """The simulator as a process gives its port, its counters and its faults."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "simulators.deribit", cwd=TESTS, stdout=asyncio.subprocess.PIPE
+        sys.executable,
+        *("-m", "simulators.deribit"),
+        cwd=TESTS,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
     )
+    assert process.stdin is not None
     assert process.stdout is not None
     base = f"http://127.0.0.1:{int(await process.stdout.readline())}"
     try:
@@ -268,5 +273,5 @@ async def test_own_process_is_commanded_by_http() -> None:
             refused = await client.post("/_sim/quote", json={"nonsense": 1})
             assert refused.status == 400
     finally:
-        process.terminate()
-        await process.wait()
+        process.stdin.close()
+        assert await process.wait() == 0
