@@ -2,11 +2,15 @@
 ``nautilus_mesh.venues`` names one of these.
 """
 
+from __future__ import annotations  # the classes below are for the type checker: they weigh 36 MB
+
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig
-from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
+if TYPE_CHECKING:
+    from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig
+    from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
 GROUP = "nautilus_mesh.venues"
 

@@ -7,10 +7,8 @@ from typing import Any
 
 from services.market_data.child import ChildDied, in_child
 from services.market_data.engine.venues import plugins
-from services.market_data.engine.venues.checking import check_config
-from services.market_data.engine.venues.lookup import not_found
-from services.market_data.engine.venues.model import REPLAY, VenueInfo
-from services.market_data.engine.venues.scanning import scan_builtin, scan_plugin
+from services.market_data.engine.venues.calls import check_config, scan_builtin, scan_plugin
+from services.market_data.engine.venues.model import REPLAY, VenueInfo, not_found
 from services.market_data.errors import VenueBroken, bad_field
 from services.market_data.live.replay_config import SCHEMA, parse_replay
 

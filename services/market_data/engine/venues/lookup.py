@@ -1,17 +1,14 @@
 """A venue's name → its adapter with its classes, or the typed error of why there is none."""
 
-from collections.abc import Iterable
-from difflib import get_close_matches
-
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues import builtin, plugins
+from services.market_data.engine.venues import builtin, loading, plugins
 from services.market_data.engine.venues.builtin import Source
-from services.market_data.engine.venues.model import REPLAY
-from services.market_data.engine.venues.plugins import Plugin, text_of
+from services.market_data.engine.venues.loading import text_of
+from services.market_data.engine.venues.model import REPLAY, not_found
+from services.market_data.engine.venues.plugins import Plugin
 from services.market_data.errors import (
     VenueBroken,
     VenueExtraMissing,
-    VenueNotFound,
     VenueWithoutData,
 )
 
@@ -28,17 +25,6 @@ def data_adapter(venue: str) -> VenueAdapter:
     if venue in found:
         return _plugin(found[venue])
     raise not_found(venue, [*sources, *found, REPLAY])
-
-
-def not_found(venue: str, known: Iterable[str]) -> VenueNotFound:
-    """Return the error of a name that no adapter has."""
-    names = sorted(known)
-    near = get_close_matches(venue.upper(), names, n=1)
-    hint = f"Did you mean {near[0]}? " if near else ""
-    return VenueNotFound(
-        f"There is no venue '{venue}'. {hint}Known are {', '.join(names)}.",
-        metadata={"venue": venue, "known": ",".join(names)},
-    )
 
 
 def extra_problem(adapter: VenueAdapter) -> tuple[tuple[str, ...], str]:
@@ -71,8 +57,8 @@ def _builtin(source: Source) -> VenueAdapter:
 
 def _plugin(plugin: Plugin) -> VenueAdapter:
     try:
-        adapter = plugins.load(plugin)
-    except plugins.Broken as error:
+        adapter = loading.load(plugin)
+    except loading.Broken as error:
         raise _broken(plugin.listed_name, str(error), plugin.distribution) from None
     if adapter.data_factory is None:
         raise _without_data(adapter.name, "")

@@ -1,6 +1,10 @@
 """What is told of a venue: plain values that travel between processes."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
+
+from services.market_data.errors import VenueNotFound
 
 REPLAY = "REPLAY"
 
@@ -43,3 +47,14 @@ class VenueInfo:
     nautilus_venues: tuple[str, ...] = ()
     plugin: str = ""
     notes: tuple[str, ...] = ()
+
+
+def not_found(venue: str, known: Iterable[str]) -> VenueNotFound:
+    """Return the error of a name that no adapter has."""
+    names = sorted(known)
+    near = get_close_matches(venue.upper(), names, n=1)
+    hint = f"Did you mean {near[0]}? " if near else ""
+    return VenueNotFound(
+        f"There is no venue '{venue}'. {hint}Known are {', '.join(names)}.",
+        metadata={"venue": venue, "known": ",".join(names)},
+    )

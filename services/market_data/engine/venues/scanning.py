@@ -6,12 +6,13 @@ from dataclasses import replace
 import msgspec
 
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues import builtin, plugins
+from services.market_data.engine.venues import builtin, loading, plugins
 from services.market_data.engine.venues.builtin import Source
 from services.market_data.engine.venues.forms import form, is_url, schema
+from services.market_data.engine.venues.loading import text_of
 from services.market_data.engine.venues.lookup import extra_problem
 from services.market_data.engine.venues.model import Credential, VenueInfo
-from services.market_data.engine.venues.plugins import Plugin, text_of
+from services.market_data.engine.venues.plugins import Plugin
 
 
 def scan_builtin() -> list[VenueInfo]:
@@ -22,28 +23,29 @@ def scan_builtin() -> list[VenueInfo]:
 def scan_plugin(plugin: Plugin) -> VenueInfo:
     """Return one plug-in; a broken one has its problem."""
     try:
-        adapter = plugins.load(plugin)
-    except plugins.Broken as error:
+        adapter = loading.load(plugin)
+    except loading.Broken as error:
         return plugins.broken(plugin, str(error))
     module = plugin.target.partition(":")[0]
     return replace(_told(adapter), module=module, plugin=plugin.distribution)
 
 
 def _builtin(source: Source) -> VenueInfo:
-    problem = source.facts.problem
+    failed = ""
     try:
         adapter = builtin.load(source)
     except Exception as error:  # whatever the import of somebody's module raises
         adapter = builtin.outline(source.facts)
-        problem = problem or f"It could not be imported: {text_of(error)}"
+        failed = f"It could not be imported: {text_of(error)}"
     told = _told(adapter)
+    problem = source.facts.problem or told.problem or failed
     return replace(
         told,
         module=source.module,
         data="data_factory" in source.classes,
         execution="exec_factory" in source.classes,
-        available=told.available and not problem,
-        problem=problem or told.problem,
+        available=not problem,
+        problem=problem,
         data_config=".".join(source.classes.get("data_config", ())),
     )
 
