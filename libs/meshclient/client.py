@@ -14,8 +14,11 @@ from meshclient.backtests import Backtests
 from meshclient.connection import Connection, open_channel
 from meshclient.data import Data
 from meshclient.errors import MeshClientError
+from meshclient.feeds import Feeds
+from meshclient.history_jobs import HistoryJobs
 from meshclient.instruments import Instruments
 from meshclient.keys import Keys
+from meshclient.market_data import MarketData
 from meshclient.replay import Replay
 from meshclient.strategies import Strategies
 from meshclient.tokens import Token, TokenKeeper
@@ -27,6 +30,9 @@ _SERVICES = (
     "mesh.marketdata.v1.HistoryService",
     "mesh.marketdata.v1.InstrumentService",
     "mesh.marketdata.v1.FeedService",
+    "mesh.marketdata.v1.MarketDataService",
+    "mesh.marketdata.v1.HistoryJobService",
+    "mesh.marketdata.v1.FeedService",
     "mesh.backtest.v1.BacktestService",
 )
 
@@ -34,8 +40,8 @@ _SERVICES = (
 class MeshClient:
     """An async client; use it as a context manager, within a running event loop.
 
-    ``strategies``, ``data``, ``instruments``, ``backtests`` and ``keys`` hold the calls. Every
-    failure is a ``MeshClientError``.
+    ``strategies``, ``data``, ``instruments``, ``feeds``, ``market_data``, ``history_jobs``,
+    ``backtests`` and ``keys`` hold the calls. Every failure is a ``MeshClientError``.
     """
 
     def __init__(self, profile: profiles.Profile, *, project: str | None = None) -> None:
@@ -49,6 +55,9 @@ class MeshClient:
         self.strategies = Strategies(*shared)
         self.data = Data(*shared)
         self.instruments = Instruments(*shared)
+        self.feeds = Feeds(*shared)
+        self.market_data = MarketData(*shared)
+        self.history_jobs = HistoryJobs(*shared)
         self.backtests = Backtests(*shared)
         self.replay = Replay(*shared)
         self.keys = Keys(*shared)

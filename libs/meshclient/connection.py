@@ -3,7 +3,7 @@
 import asyncio
 import random
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +20,7 @@ _PASSING = {"UNAVAILABLE", "ABORTED", "RESOURCE_EXHAUSTED"}
 _STALE = {"ETAG_MISMATCH"}  # ABORTED, and no repeat of the same request can succeed
 Attempt = Callable[[grpc.aio.Metadata], Awaitable[Any]]
 _LONGEST_WAIT = 5.0
+_SILENCE = 50.0  # three checkpoints that did not come: what carries the stream is dead
 
 
 def open_channel(address: str, *services: str) -> grpc.aio.Channel:
@@ -64,9 +65,11 @@ class Connection:
         """Make a call that needs no token."""
         return await self.repeated(_unary(method, request), with_token=False)
 
-    async def repeated(self, attempt: Attempt, *, with_token: bool = True) -> Any:
+    async def repeated(
+        self, attempt: Attempt, *, with_token: bool = True, patience: float | None = None
+    ) -> Any:
         """Await ``attempt(metadata)`` until it succeeds or is not worth repeating."""
-        retry = Retry(self._patience)
+        retry = Retry(self._patience if patience is None else patience)
         request_id, refused = str(uuid.uuid4()), ""
         while True:
             token = await self._tokens.fresh(refused) if with_token else ""
@@ -113,17 +116,22 @@ class Connection:
         *,
         cursor: str = "",
         last: Callable[[Any], bool] = lambda message: False,
-    ) -> AsyncIterator[Any]:
+        patience: float | None = None,
+        broken: Callable[[MeshClientError], None] = lambda fault: None,
+    ) -> AsyncGenerator[Any, None]:
         """Yield the messages of a watch, through expiries, drains and restarts of the mesh.
 
         ``request_after(cursor)`` makes the request that resumes. Each message carries the cursor
         after it, so nothing is lost and nothing comes twice but the state that opens a stream. Ends
         after the message for which ``last`` holds; a stream that ends before is resumed.
+        ``broken(fault)`` is called each time that the stream broke, before it is resumed;
+        ``patience`` is how long in seconds that is tried.
         """
-        retry = Retry(self._patience)
+        patience = self._patience if patience is None else patience
+        retry = Retry(patience)
         while True:
             opening = _opening(method, request_after(cursor))
-            call, message = await self.repeated(opening)
+            call, message = await self.repeated(opening, patience=patience)
             fault = _ended()
             try:
                 while message is not grpc.aio.EOF:
@@ -131,16 +139,20 @@ class Connection:
                     yield message
                     if last(message):
                         return
-                    message = await call.read()
-                    retry = Retry(self._patience)
+                    async with asyncio.timeout(_SILENCE):
+                        message = await call.read()
+                    retry = Retry(patience)
             except grpc.aio.AioRpcError as error:
                 fault = decode(error)
+            except TimeoutError:
+                fault = _silent()
             finally:
                 call.cancel()
             if fault.reason in _RENEWABLE:
                 self._tokens.discard()
             elif fault.code != "UNAVAILABLE":
                 raise fault
+            broken(fault)
             await retry.wait(fault)
 
 
@@ -192,6 +204,12 @@ def _metadata(request_id: str, token: str) -> grpc.aio.Metadata:
 def _unreachable(address: str) -> MeshClientError:
     return MeshClientError(
         f"Nothing answers at {address}.", code="UNAVAILABLE", reason="MESH_UNREACHABLE"
+    )
+
+
+def _silent() -> MeshClientError:
+    return MeshClientError(
+        f"The stream has been silent for {_SILENCE:g} s.", code="UNAVAILABLE", reason="DRAINING"
     )
 
 

@@ -203,6 +203,7 @@ KINDS = {
     "depth": marketdata_pb2.DATA_KIND_ORDER_BOOK_DEPTH10,
     "mark-prices": marketdata_pb2.DATA_KIND_MARK_PRICE,
     "index-prices": marketdata_pb2.DATA_KIND_INDEX_PRICE,
+    "funding-rates": marketdata_pb2.DATA_KIND_FUNDING_RATE,
 }
 
 

@@ -23,6 +23,7 @@ _OWN_REMEDIES = {
     "FILE_UNREADABLE": "Check the path and its permissions.",
     "STREAM_DAMAGED": "Read again; if it stays so, report it with the request id.",
     "EXTRA_MISSING": "Install what is named.",
+    "CHANNEL_INVALID": "Name it so; ListFeedInstruments has the instruments of a feed.",
 }
 
 
