@@ -17,7 +17,7 @@ from meshkit.watch import Batch, WatchHub
 from services.market_data import convert, events
 from services.market_data.domain import Job, Series, StoredInstrument, check_options
 from services.market_data.engine import bar_types
-from services.market_data.errors import ImportNotFound, InstrumentNotFound
+from services.market_data.errors import ImportNotFound, InstrumentNotFound, bad_field
 from services.market_data.importing import Importing
 from services.market_data.store import InstrumentStore, JobStore
 from services.market_data.uploads import Uploads
@@ -64,6 +64,8 @@ class ImportServicer(HistoryServiceServicer):
         project = caller().project(header.project)
         spec = header.spec
         series = Series.of("spec", convert.kind_name(spec.kind), spec.instrument_id, spec.bar_type)
+        if series.kind == "FUNDING_RATE":
+            raise bad_field("spec.kind", "of funding rates no files are imported; record them")
         if series.bar_type:
             bar_types.check("spec.bar_type", series.bar_type)
         instrument = await self._instrument(project, series.instrument_id)

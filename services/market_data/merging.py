@@ -181,8 +181,8 @@ def _words(rows: pa.Table) -> dict[str, np.ndarray]:
             data = np.frombuffer(column.buffers()[1], np.uint8)[start : start + len(column) * 16]
             pairs = data.view("<i8").reshape(-1, 2)
             words[f"{name}:low"], words[f"{name}:high"] = pairs[:, 0], pairs[:, 1]
-        elif pa.types.is_string(column.type):
+        elif pa.types.is_string(column.type) or pa.types.is_binary(column.type):
             words[name] = np.asarray(pc.cast(column, pa.string()).to_pandas(), dtype=object)
         else:
-            words[name] = column.to_numpy(zero_copy_only=False)
+            words[name] = column.fill_null(0).to_numpy(zero_copy_only=False)
     return words

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from services.market_data.domain import Series
 
@@ -17,6 +18,8 @@ BINARY = pa.binary(16)
 TIME = pa.timestamp("ns", tz="UTC")
 TIMES = ("ts_event", "ts_init")
 LEVELS = range(10)
+JSON_TEXT = pa.binary()
+"""How Nautilus stores the one number of no fixed precision: as a JSON string in bytes."""
 
 
 def _named(*names: str) -> dict[str, str]:
@@ -40,6 +43,7 @@ class Kind:
     sizes: tuple[str, ...]
     others: Mapping[str, pa.DataType]
     order: tuple[str, ...]
+    nullable: frozenset[str] = frozenset()
 
     @property
     def decimals(self) -> tuple[str, ...]:
@@ -51,7 +55,7 @@ class Kind:
         fields = []
         for name in (*self.order, *TIMES):
             kind = pa.uint64() if name in TIMES else self.others.get(name, BINARY)
-            fields.append(pa.field(name, kind, nullable=False))
+            fields.append(pa.field(name, kind, nullable=name in self.nullable))
         return pa.schema(fields, metadata=dict(metadata))
 
     def client_schema(self, metadata: Mapping[bytes, bytes] | None) -> pa.Schema:
@@ -59,6 +63,7 @@ class Kind:
         fields = []
         for name in (*self.order, *TIMES):
             kind = TIME if name in TIMES else self.others.get(name, DECIMAL)
+            kind = pa.string() if kind == JSON_TEXT else kind
             fields.append(pa.field(name, kind, metadata=NAMES.get(name)))
         return pa.schema(fields, metadata=metadata)
 
@@ -104,6 +109,14 @@ KINDS: Mapping[str, Kind] = {
     ),
     "MARK_PRICE": _kind("mark_price_update", ("value",)),
     "INDEX_PRICE": _kind("index_price_update", ("value",)),
+    "FUNDING_RATE": Kind(
+        "funding_rate_update",
+        (),
+        (),
+        {"rate": JSON_TEXT, "interval": pa.uint16(), "next_funding_ns": pa.uint64()},
+        ("rate", "interval", "next_funding_ns"),
+        frozenset({"interval", "next_funding_ns"}),
+    ),
 }
 
 
@@ -116,6 +129,8 @@ def to_client(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
             column = _reinterpret(column, DECIMAL)
         elif field.type == TIME:
             column = column.view(pa.int64()).view(TIME)
+        elif column.type == JSON_TEXT:
+            column = pc.utf8_trim(column.cast(pa.string()), characters='"')
         columns.append(column)
     return pa.RecordBatch.from_arrays(columns, schema=schema)
 
@@ -151,6 +166,8 @@ def stored_schema(series: Series, price_precision: int, size_precision: int) -> 
     }
     if series.bar_type:
         metadata["bar_type"] = series.bar_type
-    if series.kind in {"MARK_PRICE", "INDEX_PRICE"}:
+    if series.kind in {"MARK_PRICE", "INDEX_PRICE", "FUNDING_RATE"}:
         del metadata["size_precision"]
+    if series.kind == "FUNDING_RATE":
+        del metadata["price_precision"]
     return KINDS[series.kind].stored_schema(metadata)

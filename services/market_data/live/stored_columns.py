@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from mesh.marketdata.v1 import live_pb2 as live
@@ -20,7 +21,7 @@ type Array = NDArray[Any]
 def batch_of(series: Series, channel: live.Channel, rows: pa.RecordBatch) -> live.MarketDataBatch:
     """Return rows of a series as a batch; precisions are read from the schema's metadata."""
     metadata = rows.schema.metadata
-    price = int(metadata[b"price_precision"])
+    price = int(metadata.get(b"price_precision", b"0"))
     size = int(metadata.get(b"size_precision", b"0"))
     batch = live.MarketDataBatch(
         channel=channel,
@@ -76,6 +77,15 @@ def _prices(batch: live.MarketDataBatch, rows: pa.RecordBatch, price: int, _: in
     batch.prices.value = _integers(rows, "value", price)
 
 
+def _funding(batch: live.MarketDataBatch, rows: pa.RecordBatch, *_: int) -> None:
+    texts = pc.utf8_trim(rows.column("rate").cast(pa.string()), characters='"')
+    batch.funding_rates.rate.extend(texts.to_pylist())
+    interval = rows.column("interval").fill_null(0).to_numpy(zero_copy_only=False)
+    batch.funding_rates.interval_minutes = interval.astype("<u4").tobytes()
+    following = rows.column("next_funding_ns").fill_null(0).to_numpy(zero_copy_only=False)
+    batch.funding_rates.next_funding_ns = following.astype("<u8").tobytes()
+
+
 _COLUMNS = {
     "QUOTE_TICK": _quotes,
     "TRADE_TICK": _trades,
@@ -84,6 +94,7 @@ _COLUMNS = {
     "ORDER_BOOK_DEPTH10": _depths,
     "MARK_PRICE": _prices,
     "INDEX_PRICE": _prices,
+    "FUNDING_RATE": _funding,
 }
 
 

@@ -1,0 +1,1 @@
+"""History that is fetched from venues, as jobs."""

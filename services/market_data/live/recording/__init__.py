@@ -1,0 +1,1 @@
+"""Live data that is kept: journal, then catalog."""
