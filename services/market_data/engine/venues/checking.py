@@ -20,6 +20,7 @@ Json = Mapping[str, Any]
 FIELD = "config_json"
 _PLACE = re.compile(r"^(.*?)(?: - at `(?:key in )?\$(.*)`)?$", re.DOTALL)
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
+_MISSING = re.compile(r"missing required field `(.*)`")
 _SCHEMES = {"_http": ("http", "https"), "_ws": ("ws", "wss")}
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
@@ -89,6 +90,8 @@ def _invalid(adapter: VenueAdapter, field: str, text: str) -> InvalidArgument:
         near = get_close_matches(unknown[1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
         return bad_field(f"{path}.{unknown[1]}", f"is no field of this config: {hint}")
+    if missing := _MISSING.search(message):
+        return bad_field(f"{path}.{missing[1]}", "is required")
     choices = ", ".join(map(str, node.get("enum", ())))
     if message.startswith("Invalid enum value") and choices:
         message = f"{message}, use one of {choices}"
