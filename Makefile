@@ -63,7 +63,7 @@ lint: setup .venv-protos/.ready typecheck ## Check style, contracts, generated c
 	@$(BIN)/lint-imports --no-logo
 
 typecheck: setup ## Check the types
-	@$(BIN)/mypy libs/meshkit libs/meshclient services tests
+	@$(BIN)/mypy libs/meshkit libs/meshclient libs/meshnautilus services tests
 
 test: setup ## Run every test that needs no Debian package
 	@$(BIN)/python -m pytest $(TESTS)

@@ -1,0 +1,45 @@
+"""Requests for history: from the catalog, and from the venue what that lacks."""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from nautilus_trader.core.data import Data
+
+from meshclient.client import MeshClient
+from meshclient.errors import MeshClientError
+from meshkit.nautilus.rows import in_order
+from meshnautilus.channels import Channel
+
+NOTHING = {"NO_DATA", "RANGE_OUTSIDE_COVERAGE"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A closed range (unix ns) of a channel; ``limit`` 0 means all, else the newest so many."""
+
+    channel: Channel
+    start: int | None
+    end: int
+    limit: int
+
+    @classmethod
+    def of(cls, channel: Channel, request: Any, now: int) -> "Wanted":
+        """Return what a request of Nautilus means: without an end, to now."""
+        start = None if request.start is None else pd.Timestamp(request.start).value
+        end = now if request.end is None else pd.Timestamp(request.end).value
+        return cls(channel, start, end, int(request.limit or 0))
+
+
+async def read(mesh: MeshClient, wanted: Wanted) -> list[Data]:
+    """Return the rows that the catalog has, the oldest first; none is no error."""
+    rows: deque[Data] = deque(maxlen=wanted.limit or None)
+    channels = [wanted.channel.message()]
+    try:
+        async for message in mesh.replay.read(channels, start=wanted.start, end=wanted.end):
+            rows.extend(in_order(message.batches, message.order))
+    except MeshClientError as error:
+        if error.reason not in NOTHING:
+            raise
+    return list(rows)
