@@ -50,6 +50,21 @@ class FileStore:
         )
         return [File(**dict(row)) for row in rows]
 
+    async def before(
+        self, tx: Any, project: str, series: Series, first: int, limit: int
+    ) -> list[File]:
+        """Return the last files that end before a time, the latest first."""
+        rows = await tx.fetch(
+            f"SELECT {_FILE} FROM catalog_files WHERE project = $1 AND kind = $2"
+            " AND identifier = $3 AND last_ns < $4 ORDER BY first_ns DESC LIMIT $5",
+            project,
+            series.kind,
+            series.identifier,
+            first,
+            limit,
+        )
+        return [File(**dict(row)) for row in rows]
+
     async def replace(
         self,
         tx: Any,

@@ -100,8 +100,8 @@ def _repeated(rows: pa.Table, kind: str) -> np.ndarray:
     if kind in SEQUENCES or not same.any():
         return np.array([], dtype=np.int64)
     places = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    hashes = _hashes(rows.take(pa.array(places)))
-    equal = hashes.duplicated() if kind in KEYS else (hashes == hashes.shift()).all(axis=1)
+    found = hashes(rows.take(pa.array(places)))
+    equal = found.duplicated() if kind in KEYS else (found == found.shift()).all(axis=1)
     return np.asarray(places[equal.to_numpy()])
 
 
@@ -110,7 +110,7 @@ def merged(existing: pa.Table, given: Lines, kind: str, counts: Counts) -> pa.Ta
 
     A row is present when the catalog has it as many times as the file has up to there.
     """
-    both = pd.concat([_counted(existing), _counted(given.rows)], ignore_index=True)
+    both = pd.concat([counted(existing), counted(given.rows)], ignore_index=True)
     present = both.duplicated().to_numpy()[existing.num_rows :]
     counts.rows_present = int(present.sum())
     fresh = given.where(~present)
@@ -121,9 +121,10 @@ def merged(existing: pa.Table, given: Lines, kind: str, counts: Counts) -> pa.Ta
     return together.take(pa.array(np.argsort(times, kind="stable")))
 
 
-def _counted(rows: pa.Table) -> pd.DataFrame:
-    hashes = _hashes(rows)
-    return hashes.assign(count=hashes.groupby(list(hashes.columns)).cumcount())
+def counted(rows: pa.Table) -> pd.DataFrame:
+    """Return ``hashes`` of rows, and for each how many equal rows came before it."""
+    found = hashes(rows)
+    return found.assign(count=found.groupby(list(found.columns)).cumcount())
 
 
 def find_gaps(rows: pa.Table, step: int, counts: Counts) -> None:
@@ -159,7 +160,7 @@ def _fault(given: Lines, row: int, column: str, description: str) -> dict[str, o
     return fault(int(given.lines[row]), column, value, description)
 
 
-def _hashes(rows: pa.Table) -> pd.DataFrame:
+def hashes(rows: pa.Table) -> pd.DataFrame:
     """Return two independent hashes of each row: 128 bits, so no two rows are taken for one."""
     frame = pd.DataFrame(_words(rows))
     return pd.DataFrame(
