@@ -13,6 +13,8 @@ from meshkit.nautilus.rows import in_order
 from meshnautilus.channels import Channel
 
 NOTHING = {"NO_DATA", "RANGE_OUTSIDE_COVERAGE"}
+UNFETCHED = {"HISTORY_UNSUPPORTED", "VENUE_REFUSED", "FEED_UNAVAILABLE", "SCOPE_MISSING"}
+"""Why a venue is not asked; what the catalog has is the answer then."""
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,17 @@ async def read(mesh: MeshClient, wanted: Wanted) -> list[Data]:
         if error.reason not in NOTHING:
             raise
     return list(rows)
+
+
+async def fetch(mesh: MeshClient, feed_id: str, wanted: Wanted, log: Any) -> None:
+    """Have what the catalog lacks of a range fetched from the venue into it."""
+    if wanted.start is None:
+        return
+    start, end = (pd.Timestamp(ns, unit="ns", tz="UTC") for ns in (wanted.start, wanted.end))
+    try:
+        job = await mesh.history_jobs.request(feed_id, wanted.channel.message(), start, end)
+        await mesh.history_jobs.wait(job.history_job_id)
+    except MeshClientError as error:
+        if error.reason not in UNFETCHED:
+            raise
+        log.warning(f"{wanted.channel}: only what the catalog has. {error}")

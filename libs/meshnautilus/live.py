@@ -1,0 +1,189 @@
+"""Live data of a feed, every tick of it, through restarts of the mesh."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from nautilus_trader.core.data import Data
+from nautilus_trader.model.data import OrderBookDelta, OrderBookDeltas
+
+from mesh.marketdata.v1 import live_pb2 as pb
+from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
+from meshclient.batches import Batch
+from meshclient.errors import MeshClientError
+from meshclient.watching import LiveItem
+from meshkit.nautilus.ticks import grouped, objects_of
+from meshnautilus.channels import Channel
+from meshnautilus.client import MeshDataClient
+from meshnautilus.snapshots import state_of
+
+TOPIC_GAP = "mesh.data.gap"
+"""Where the message bus says each ``FeedGap``: a strategy may subscribe to it."""
+
+RETRY_S = 1.0
+MOST_LEVELS = 1_000
+
+
+class LiveMeshDataClient(MeshDataClient):
+    """One subscription and one watch for all that a node wants of a feed."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._wanted: dict[Channel, None] = {}
+        self._held: set[Channel] = set()
+        self._subscription_id = ""
+        self._syncing = asyncio.Lock()
+        self._watching: asyncio.Task[None] | None = None
+        self._seen: dict[Channel, int] = {}
+
+    async def _connect(self) -> None:
+        await self.mesh.feeds.get(self._config.feed_id)
+        for instrument_id in self._config.instrument_ids:
+            self.take(await self.find_instrument(instrument_id))
+
+    async def _disconnect(self) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            self._watching = None
+        if self._subscription_id:
+            await self._forget()
+        await self.close()
+
+    async def _forget(self) -> None:
+        """Delete the subscription; when that fails its idle timeout does."""
+        try:
+            await asyncio.wait_for(self.mesh.market_data.delete(self._subscription_id), 5)
+        except (MeshClientError, TimeoutError) as error:
+            self._log.warning(f"The subscription is left to its idle timeout: {error}")
+
+    async def find_instrument(self, instrument_id: str) -> InstrumentDefinition:
+        """Return the venue's definition."""
+        found = await self.mesh.feeds.instruments(self._config.feed_id, text=instrument_id)
+        for definition in found:
+            if definition.instrument_id == instrument_id:
+                return definition
+        raise MeshClientError(
+            f"The venue of feed '{self._config.feed_id}' has no instrument '{instrument_id}'.",
+            code="NOT_FOUND",
+            reason="INSTRUMENT_NOT_AT_VENUE",
+        )
+
+    async def all_instruments(self) -> list[InstrumentDefinition]:
+        """Return all that the venue offers."""
+        return list(await self.mesh.feeds.instruments(self._config.feed_id))
+
+    # -- channels
+
+    async def want(self, channel: Channel) -> None:
+        """Subscribe to a channel; many wanted at once go in one call."""
+        self._wanted[channel] = None
+        await self._sync()
+
+    async def unwant(self, channel: Channel) -> None:
+        """Unsubscribe from a channel."""
+        self._wanted.pop(channel, None)
+        self._seen.pop(channel, None)
+        await self._sync()
+
+    async def _sync(self) -> None:
+        """Bring the subscription to what is wanted."""
+        await asyncio.sleep(0)  # others that are wanted in this turn of the loop go along
+        async with self._syncing:
+            add = [channel for channel in self._wanted if channel not in self._held]
+            remove = [channel for channel in self._held if channel not in self._wanted]
+            if not add and not remove:
+                return
+            if self._subscription_id:
+                await self._update(add, remove)
+            else:
+                await self._subscribe_all()
+            self._held = set(self._wanted)
+
+    async def _update(self, add: list[Channel], remove: list[Channel]) -> None:
+        try:
+            await self.mesh.market_data.update(
+                self._subscription_id,
+                add=[channel.message() for channel in add],
+                remove=[channel.message() for channel in remove],
+            )
+        except MeshClientError as error:
+            if error.reason != "SUBSCRIPTION_NOT_FOUND":
+                raise
+            await self._subscribe_all()  # it was idle for too long while the mesh was away
+
+    async def _subscribe_all(self) -> None:
+        made = await self.mesh.market_data.subscribe(
+            self._config.feed_id,
+            *(channel.message() for channel in self._wanted),
+            lossless=True,
+            idle_timeout=timedelta(seconds=self._config.idle_timeout_s),
+        )
+        self._subscription_id = made.subscription_id
+        if self._watching is not None:
+            self._watching.cancel()
+        self._watching = self.create_task(self._watch(), log_msg="watch")
+
+    # -- the stream
+
+    async def _watch(self) -> None:
+        while True:
+            try:
+                watch = self.mesh.market_data.watch(
+                    self._subscription_id, columns=True, book_levels=MOST_LEVELS
+                )
+                async with watch:
+                    async for item in watch:
+                        self._on_item(item)
+            except MeshClientError as error:
+                self._log.error(f"The stream of feed '{self._config.feed_id}' broke: {error}")
+                if error.reason == "SUBSCRIPTION_NOT_FOUND":
+                    self._held.clear()
+                    self._subscription_id = ""
+                    self._watching = None
+                    self.create_task(self._sync(), log_msg="subscribe again")
+                    return
+            await asyncio.sleep(RETRY_S)
+
+    def _on_item(self, item: LiveItem) -> None:
+        if isinstance(item, Batch):
+            self._on_rows(Channel.of(item.message.channel), objects_of(item.message))
+        elif isinstance(item, pb.MarketDataSnapshot):
+            self._on_snapshot(item)
+        elif isinstance(item, pb.FeedGap):
+            self._on_gap(item)
+        elif isinstance(item, pb.SubscriptionItem):
+            self._on_state(item)
+
+    def _on_rows(self, channel: Channel, rows: list[Data]) -> None:
+        if channel not in self._wanted or not rows:
+            return
+        self._seen[channel] = rows[-1].ts_init
+        if isinstance(rows[0], OrderBookDelta):
+            rows = grouped(rows)
+        for row in rows:
+            self._handle_data(row)
+
+    def _on_snapshot(self, snapshot: pb.MarketDataSnapshot) -> None:
+        """Take the newest state of what is a state: books always, prices when they are newer."""
+        self._on_state(snapshot.item)
+        channel = Channel.of(snapshot.item.channel)
+        data = state_of(snapshot.latest) if snapshot.HasField("latest") else None
+        if channel not in self._wanted or data is None:
+            return
+        known = self._seen.get(channel, -1)
+        if data.ts_init > known or isinstance(data, OrderBookDeltas):
+            self._seen[channel] = max(known, data.ts_init)
+            self._handle_data(data)
+
+    def _on_gap(self, gap: pb.FeedGap) -> None:
+        where = str(Channel.of(gap.channel)) if gap.HasField("channel") else "all channels"
+        cause = pb.GapCause.Name(gap.cause).removeprefix("GAP_CAUSE_")
+        self._log.warning(f"Data may be missing of {where}: {cause}. {gap.message}")
+        self._msgbus.publish(TOPIC_GAP, gap)
+
+    def _on_state(self, item: pb.SubscriptionItem) -> None:
+        channel = Channel.of(item.channel)
+        if item.state == pb.ITEM_STATE_FAILED:
+            self._log.error(f"{channel} failed: {item.reason}. {item.message}")
+        elif item.state == pb.ITEM_STATE_STALE:
+            self._log.warning(f"{channel} is stale. {item.message}")
