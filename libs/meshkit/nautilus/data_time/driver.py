@@ -36,7 +36,7 @@ class DataTimeDriver:
         self._kernel = kernel
         self._timeline = timeline
         self._calls = calls
-        self._venues = Venues((), self._on_venue_command)
+        self._venues: Venues | None = None
         self._started = asyncio.Event()
         self._playing = False
         self._stepping = False
@@ -135,12 +135,13 @@ class DataTimeDriver:
         try:
             ts_ns = data.ts_init
             self._timeline.advance(ts_ns)
-            if self._venues:
-                self._venues.feed(data)
+            venues = self._venues
+            if venues is None:
                 deliver(data)
-                self._venues.settle(ts_ns)
             else:
+                venues.feed(data)
                 deliver(data)
+                venues.settle(ts_ns)
             self.delivered += 1
         except Exception as error:
             self._fail(error)
@@ -194,12 +195,12 @@ class DataTimeDriver:
             self._kernel.loop.call_soon(self._settle_outside)
 
     def _settle_outside(self) -> None:
-        self._step_time(lambda: self._venues.settle(self._timeline.now_ns))
+        self._step_time(lambda: self._timeline.settle(self._timeline.now_ns))
 
     # -- for the node ------------------------------------------------------------------------------
 
     def use_sandboxes(self, clients: Sequence[DataTimeSandbox]) -> None:
-        """Feed and settle the node's sandboxes."""
+        """Feed and settle the node's sandboxes, of which there is at least one."""
         self._venues = Venues(clients, self._on_venue_command)
         self._timeline.settle = self._venues.settle
 

@@ -87,7 +87,9 @@ class DataTimeNode(TradingNode):
         with substituted(sandbox_factory, SandboxExecutionClient=DataTimeSandbox):
             super().build()
         clients = self.kernel.exec_engine._clients.values()
-        self.driver.use_sandboxes([c for c in clients if isinstance(c, DataTimeSandbox)])
+        sandboxes = [client for client in clients if isinstance(client, DataTimeSandbox)]
+        if sandboxes:
+            self.driver.use_sandboxes(sandboxes)
 
     def dispose(self) -> None:
         """Dispose of the node; stock waits for a stop by a clock that stands still here."""

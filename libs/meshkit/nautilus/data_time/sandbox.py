@@ -68,9 +68,6 @@ class Venues:
         for exchange in self._exchanges:
             exchange.on_command = on_command
 
-    def __bool__(self) -> bool:
-        return bool(self._clients)
-
     def feed(self, data: Any) -> None:
         """Let the venue of the data match on it, whether or not a strategy has asked for it."""
         client = self._clients.get(_venue(data))
