@@ -12,6 +12,8 @@ from simulators.deribit.methods import Refused, called, envelope, too_many
 from simulators.exchange import Socket
 from simulators.playing import Playing
 
+SIZES = {"quote": 2, "trades": 3, "ticker": 3, "book": 3, "perpetual": 3}  # parts of a name
+INTERVALS = ("raw", "100ms", "agg2")
 RESOLUTIONS = ("1", "3", "5", "10", "15", "30", "60", "120", "180", "360", "720", "1D")
 
 
@@ -108,8 +110,9 @@ class Sessions(Playing):
             return len(parts) == 4 and parts[2] in self.markets and parts[3] in RESOLUTIONS
         if parts[:2] == ["instrument", "state"]:
             return len(parts) == 4
-        known = parts[0] in ("quote", "trades", "ticker", "book", "perpetual")
-        return known and len(parts) > 1 and parts[1] in self.markets
+        if parts[0] not in SIZES or len(parts) != SIZES[parts[0]]:
+            return False  # the grouped books, of five parts, are not simulated
+        return parts[1] in self.markets and (len(parts) == 2 or parts[2] in INTERVALS)
 
     def _set_heartbeat(self, socket: Socket, interval: float) -> str:
         if interval < 10:
