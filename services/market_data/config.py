@@ -1,10 +1,12 @@
 """Configuration of the market-data service."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from meshkit.config import Env
+from services.market_data.live.log import Bounds
+from services.market_data.live.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -12,7 +14,8 @@ class Config:
     """Everything that the service reads from its environment.
 
     ``uploads`` is where files wait to be imported; ``max_upload`` is the largest in bytes;
-    ``imports`` is how many are worked on at once.
+    ``imports`` is how many are worked on at once. ``ticks`` is how many batches each ``ticks:*``
+    stream keeps, 0 for no such streams.
     """
 
     listen: str
@@ -24,6 +27,8 @@ class Config:
     uploads: Path
     max_upload: int
     imports: int
+    live: Settings = field(default_factory=Settings)
+    ticks: int = 1_000
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> "Config":
@@ -40,6 +45,22 @@ class Config:
             uploads=env.path("MESH_MARKET_DATA_UPLOADS", str(catalog / ".uploads")),
             max_upload=env.integer("MESH_MARKET_DATA_MAX_UPLOAD_MB", 4_096, minimum=1) * 2**20,
             imports=env.integer("MESH_MARKET_DATA_IMPORTS", 1, minimum=1),
+            live=_live(env),
+            ticks=env.integer("MESH_MARKET_DATA_TICKS", 1_000),
         )
         env.check()
         return config
+
+
+def _live(env: Env) -> Settings:
+    return Settings(
+        feeds=env.integer("MESH_MARKET_DATA_FEEDS", 50, minimum=1),
+        channels=env.integer("MESH_MARKET_DATA_CHANNELS", 5_000, minimum=1),
+        bounds=Bounds(
+            seconds=env.integer("MESH_MARKET_DATA_RETENTION_S", 60, minimum=1),
+            channel_bytes=env.integer("MESH_MARKET_DATA_RETENTION_MB", 8, minimum=1) * 2**20,
+            feed_bytes=env.integer("MESH_MARKET_DATA_FEED_MB", 512, minimum=1) * 2**20,
+        ),
+        idle=env.integer("MESH_MARKET_DATA_FEED_IDLE_S", 60, minimum=1),
+        hang=env.integer("MESH_MARKET_DATA_FEED_HANG_S", 20, minimum=3),
+    )

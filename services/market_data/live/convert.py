@@ -120,19 +120,19 @@ def feed(row: Feed, live: LiveFeed, subscriptions: int) -> pb.Feed:
 
 
 def _replay(row: Feed, live: LiveFeed) -> pb.ReplayStatus:
+    """Return where a replay is; without a process, where it goes on."""
     told = live.replay
+    message = pb.ReplayStatus()
+    position = told.position if told else row.position
+    if position is not None:
+        message.position.CopyFrom(to_timestamp(position))
     if told is not None:
-        return pb.ReplayStatus(
-            position=to_timestamp(told.position),
-            start=to_timestamp(told.start),
-            end=to_timestamp(told.end),
-            speed=told.speed,
-            paused=told.paused,
-            ended=told.ended,
-        )
-    message = pb.ReplayStatus(speed=row.speed or 0.0, paused=bool(row.paused))
-    if row.position is not None:
-        message.position.CopyFrom(to_timestamp(row.position))
+        message.start.CopyFrom(to_timestamp(told.start))
+        message.end.CopyFrom(to_timestamp(told.end))
+        message.speed, message.paused, message.ended = told.speed, told.paused, told.ended
+    if told is None or not live.alive:
+        message.speed = message.speed if row.speed is None else row.speed
+        message.paused = message.paused if row.paused is None else row.paused
     return message
 
 

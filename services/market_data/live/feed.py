@@ -3,8 +3,9 @@
 import asyncio
 import secrets
 import time
+from collections import Counter, deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.market_data.live import frames
@@ -32,6 +33,9 @@ IDLE, CONNECTING, CONNECTED, DISCONNECTED, FAILED = (
     "FAILED",
 )
 LIVE, PENDING, STALE = "LIVE", "PENDING", "STALE"
+SHOWN = 256
+"""Batches that are kept as objects, for the watchers of one feed."""
+
 DEEPEST = 1_000
 """Levels of the book that is kept after a gap: each reader takes as many as it wants."""
 
@@ -44,6 +48,17 @@ class FeedStatus:
     time: int
     reason: str = ""
     message: str = ""
+
+
+@dataclass
+class Totals:
+    """Counts since the service was started."""
+
+    rows: int = 0
+    batches: int = 0
+    bytes: int = 0
+    reconnects: int = 0
+    gaps: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True)
@@ -84,9 +99,12 @@ class LiveFeed:
         self.epoch = ""
         self.starts = self.reconnects = self.rows = self.last = self.watchers = 0
         self.cpu = 0.0
+        self.totals = Totals()
         self.replay: frames.ReplayPosition | None = None
         self.send: Callable[[frames.Command], None] = _nowhere
         """Sends a command to the process; nowhere while there is none."""
+        self.shown: deque[Entry] = deque(maxlen=SHOWN)
+        """Batches that are kept as objects as well."""
         self._tap, self._changed = tap, changed
         self._numbers: dict[int, LiveChannel] = {}
         self._next = 0
@@ -94,6 +112,12 @@ class LiveFeed:
         self._rung = False
         self._books: set[LiveChannel] = set()
         self._kept: dict[int, LiveChannel] = {}
+        self._shared: dict[tuple[LiveChannel, int], tuple[float, asyncio.Task[Newest]]] = {}
+
+    @property
+    def alive(self) -> bool:
+        """Whether there is a process that takes commands."""
+        return self.send is not _nowhere
 
     # ---- channels ----------------------------------------------------------------------------
 
@@ -108,7 +132,11 @@ class LiveFeed:
     def close(self, live: LiveChannel) -> None:
         """Close a channel at the venue; what still comes of it is ignored."""
         del self.channels[live.channel]
+        # Who opens it again has a higher number than the readers who knew it before.
+        self.log.append(Entry(STATUS, None))
         self._books.discard(live)
+        for key in [key for key in self._shared if key[0] is live]:
+            del self._shared[key]
         if self._numbers.pop(live.number, None):
             self.send(frames.Close(live.number))
 
@@ -221,6 +249,10 @@ class LiveFeed:
             return
         self._told_interruption()
         self.rows += frame.rows
+        totals = self.totals
+        totals.rows += frame.rows
+        totals.batches += 1
+        totals.bytes += len(frame.payload)
         self.last = max(self.last, frame.last)
         self._tap.batch(self, live, frame)
         self.log.append(Entry(DATA, live, frame.payload, frame.rows, frame.last))
@@ -229,6 +261,7 @@ class LiveFeed:
     def _state(self, frame: frames.State) -> None:
         if frame.state == CONNECTED and self.status.state == DISCONNECTED:
             self.reconnects += 1
+            self.totals.reconnects += 1
         self.set_state(frame.state, frame.reason, frame.message)
 
     def _item(self, frame: frames.ItemStatus) -> None:
@@ -245,6 +278,7 @@ class LiveFeed:
             self._gap(live, note)
 
     def _gap(self, live: LiveChannel | None, note: GapNote) -> None:
+        self.totals.gaps[note.cause] += 1
         self._tap.gap(self, live, frames.Gap(-1, note.cause, note.start, note.end, note.message))
         self.log.append(Entry(GAP, live, note))
         self._ring()
@@ -282,6 +316,8 @@ class LiveFeed:
 
     async def newest(self, live: LiveChannel, levels: int, seconds: float) -> Newest:
         """Ask for the newest value of a channel; empty when there is no answer in time."""
+        if not self.alive:
+            return Newest(b"", self.log.end)
         number = live.number
         try:
             told = await self.asking.one(
@@ -291,6 +327,18 @@ class LiveFeed:
             return Newest(b"", self.log.end)
         assert isinstance(told, Newest)  # what ``_snapshot`` makes of the answer
         return told
+
+    async def shared(self, live: LiveChannel, levels: int, age: float) -> Newest:
+        """Return the newest value of a channel, or one that another watcher asked for not longer
+        ago than ``age`` seconds.
+        """
+        now = asyncio.get_running_loop().time()
+        key = live, levels
+        asked, task = self._shared.get(key, (0.0, None))
+        if task is None or now - asked >= age:
+            task = asyncio.create_task(self.newest(live, levels, 5.0), name="book")
+            self._shared[key] = now, task
+        return await asyncio.shield(task)
 
     # ---- watchers ----------------------------------------------------------------------------
 

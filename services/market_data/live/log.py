@@ -52,15 +52,20 @@ class GapNote:
 
 
 class Entry:
-    """One thing in the log; ``what`` is the payload, a ``GapNote`` or an ``ItemStatus``."""
+    """One thing in the log; ``what`` is the payload, a ``GapNote`` or an ``ItemStatus``; without
+    it a STATUS is nobody's, and marks that a channel was closed.
+    """
 
-    __slots__ = ("at", "channel", "framed", "kind", "last", "number", "objects", "rows", "what")
+    __slots__ = (
+        *("at", "channel", "framed", "kind", "last", "latest", "number", "objects", "rows"),
+        "what",
+    )
 
     def __init__(
         self,
         kind: int,
         channel: "LiveChannel | None",
-        what: bytes | GapNote | ItemStatus | None,
+        what: bytes | GapNote | ItemStatus | None = None,
         rows: int = 0,
         last: int = 0,
     ) -> None:
@@ -72,6 +77,8 @@ class Entry:
         """Head of the batch in a response, made when first sent."""
         self.objects: bytes | None = None
         """Rows as objects in a response, kept while readers may want them."""
+        self.latest: bytes | None = None
+        """Last row as a ``MarketDataUpdate``, made when first wanted."""
 
     @property
     def payload(self) -> bytes | None:
@@ -174,7 +181,7 @@ class FeedLog:
         self.bytes -= len(payload)
         channel.trimmed = entry.number
         if channel.newest is not entry:
-            entry.what = entry.framed = entry.objects = None
+            entry.what = entry.framed = entry.objects = entry.latest = None
 
     def trim(self, now: float | None = None) -> None:
         """Drop what is older than it must be kept, and the oldest when all is too much."""

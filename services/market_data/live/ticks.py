@@ -1,0 +1,139 @@
+"""``ticks:<project>:<feed>:<instrument or bar type>:<kind>`` in Redis: batches for who reads there.
+
+Lossy by contract, and never in the way: what Redis does not take in time is dropped and told by a
+``gap`` entry in its stream once Redis is back.
+"""
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+
+from meshkit.link import ERRORS, Link
+from services.market_data.live import frames
+from services.market_data.live.feed import LiveFeed
+from services.market_data.live.log import LiveChannel
+from services.market_data.live.metrics import TICKS_DROPPED
+
+LARGEST = 16 * 2**20
+"""Bytes that wait for Redis at most."""
+
+TOGETHER = 256
+"""Entries in one round trip."""
+
+
+@dataclass
+class Dropped:
+    """Batches of a stream that were dropped: how many, and the numbers of the first and last."""
+
+    stream: str
+    epoch: str
+    first: int
+    last: int
+    batches: int = 0
+    rows: int = 0
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A batch on its way."""
+
+    stream: str
+    epoch: str
+    batch: frames.Batch
+
+
+Item = Waiting | Dropped
+Fields = dict[Any, Any]
+
+
+class TickStreams:
+    """Appends batches; each stream keeps about ``longest`` of them. ``async with`` runs it."""
+
+    def __init__(self, client: redis.asyncio.Redis, longest: int, largest: int = LARGEST) -> None:
+        self._client, self._longest, self._largest = client, longest, largest
+        self._queue: deque[Item] = deque()
+        self._bytes = 0
+        self._gaps: dict[str, Dropped] = {}
+        """Of streams whose last item in the queue is a gap: that gap."""
+        self._news = asyncio.Event()
+        self._link = Link("ticks:redis")
+
+    async def __aenter__(self) -> "TickStreams":
+        self._task = asyncio.create_task(self._run(), name="ticks")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._task.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._task
+
+    def offer(self, feed: LiveFeed, channel: LiveChannel, batch: frames.Batch) -> None:
+        """Take a batch; drops it rather than wait."""
+        row, of = feed.feed, channel.channel
+        item = Waiting(f"ticks:{row.project}:{row.feed_id}:{of.name}:{of.kind}", feed.epoch, batch)
+        if self._bytes + len(batch.payload) > self._largest:
+            if item.stream not in self._gaps:
+                self._gaps[item.stream] = _gap(item)
+                self._queue.append(self._gaps[item.stream])
+            _widen(self._gaps[item.stream], item)
+            return
+        self._gaps.pop(item.stream, None)
+        self._queue.append(item)
+        self._bytes += len(batch.payload)
+        self._news.set()
+
+    async def _run(self) -> None:
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            while self._queue:
+                taken = [self._queue.popleft() for _ in range(min(TOGETHER, len(self._queue)))]
+                self._bytes -= sum(len(i.batch.payload) for i in taken if isinstance(i, Waiting))
+                self._gaps = {s: gap for s, gap in self._gaps.items() if gap not in taken}
+                try:
+                    await self._send(taken)
+                    self._link.up()
+                except ERRORS as error:
+                    self._lose(taken)
+                    await asyncio.sleep(self._link.down(error))
+
+    async def _send(self, taken: list[Item]) -> None:
+        pipe = self._client.pipeline(transaction=False)
+        for item in taken:
+            pipe.xadd(item.stream, _fields(item), maxlen=self._longest, approximate=True)
+        await pipe.execute()
+
+    def _lose(self, taken: list[Item]) -> None:
+        """Make gaps of items: whether Redis took them is not known, and twice is worse."""
+        gaps: dict[str, Dropped] = {}
+        for item in taken:
+            gap = gaps.setdefault(item.stream, _gap(item))
+            _widen(gap, item)
+        self._queue.extendleft(gaps.values())
+
+
+def _gap(item: Item) -> Dropped:
+    first = item.batch.sequence if isinstance(item, Waiting) else item.first
+    return Dropped(item.stream, item.epoch, first, first)
+
+
+def _widen(gap: Dropped, item: Item) -> None:
+    if isinstance(item, Waiting):
+        gap.last = item.batch.sequence
+        gap.batches, gap.rows = gap.batches + 1, gap.rows + item.batch.rows
+        TICKS_DROPPED.inc(item.batch.rows)
+    else:
+        gap.last = item.last
+        gap.batches, gap.rows = gap.batches + item.batches, gap.rows + item.rows
+
+
+def _fields(item: Item) -> Fields:
+    if isinstance(item, Waiting):
+        batch = item.batch
+        return {"e": item.epoch, "s": batch.sequence, "n": batch.rows, "p": batch.payload}
+    numbers: Fields = {"from": item.first, "to": item.last}
+    return {"gap": item.batches, "e": item.epoch, "n": item.rows, **numbers}
