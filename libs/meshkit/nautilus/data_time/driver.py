@@ -41,7 +41,6 @@ class DataTimeDriver:
         self._playing = False
         self._stepping = False
         self._stepped = False
-        self._set_aside: set[asyncio.Task[Any]] = set()
         self.delivered = 0
         """Objects that were delivered so far."""
 
@@ -67,7 +66,7 @@ class DataTimeDriver:
                 "The node did not start: a client did not connect in time, or its state could not "
                 "be reconciled. The node's log says which."
             )
-        await self._client_tasks()
+        await self._commands_done()
 
     async def play(
         self,
@@ -89,7 +88,8 @@ class DataTimeDriver:
         request, submit), at most ``COMMAND_TIMEOUT_S``. Not tasks or threads that a strategy
         starts by itself: these run at the wall's time.
 
-        Raises ``NodeNotStarted``, and ``DataTimeError`` while something else plays.
+        Raises ``NodeNotStarted``, ``DataTimeError`` while something else plays, and what
+        ``batches`` raises.
         """
         if self._playing:
             raise DataTimeError("Data is being played already. Merge the sources into one.")
@@ -116,11 +116,11 @@ class DataTimeDriver:
     ) -> bool:
         turn_at = time.monotonic() + TURN_S
         for data in batch:
-            if pace is not None and not pace.due(data.ts_init):
-                await self._wait(pace, data.ts_init)
+            if pace is not None and not await self._released(pace, data.ts_init):
+                return False
             self._step(data, deliver)
-            if self._calls.commanded:
-                await self._client_tasks()
+            if self._calls.tasks:
+                await self._commands_done()
             if self._calls.failed:
                 return False
             if time.monotonic() > turn_at:
@@ -162,32 +162,31 @@ class DataTimeDriver:
         self._calls.failed = True
         self._kernel.data_engine._handle_queue_exception(error, "data_time")
 
-    async def _wait(self, pace: Pace, ts_ns: int) -> None:
-        """Wait until data of this time is due; run the timers of the time in between."""
-        while not pace.due(ts_ns) and self.running:
+    async def _released(self, pace: Pace, ts_ns: int) -> bool:
+        """Wait until data of this time is due, with the timers of the time in between.
+
+        Returns False when the node stops first.
+        """
+        while not pace.due(ts_ns):
             event_ns = min(self._timeline.next_event_ns, ts_ns)
             await pace.until(event_ns)
+            if not self.running:
+                return False
             if event_ns < ts_ns and pace.position_ns >= event_ns:
                 self.advance_to(event_ns)
+        return True
 
-    async def _client_tasks(self) -> None:
-        """Wait for what clients do on command; a task that outlives the bound is left to itself."""
-        self._calls.commanded = False
-        while pending := self._pending_tasks():
-            _, late = await asyncio.wait(pending, timeout=COMMAND_TIMEOUT_S)
-            self._set_aside |= late
-        self._set_aside = {task for task in self._set_aside if not task.done()}
-
-    def _pending_tasks(self) -> set[asyncio.Task[Any]]:
-        mine = asyncio.current_task()
-        engines = (self._kernel.data_engine, self._kernel.exec_engine)
-        tasks = (
-            task
-            for engine in engines
-            for client in engine._clients.values()
-            for task in getattr(client, "_tasks", ())
-        )
-        return {t for t in tasks if not t.done() and t is not mine} - self._set_aside
+    async def _commands_done(self) -> None:
+        """Wait for what clients do on command; what outlives the bound is left to itself."""
+        tasks, mine = self._calls.tasks, asyncio.current_task()
+        tasks.discard(mine)  # the player may itself be what a command has started
+        while tasks:
+            waited_for = set(tasks)
+            _, late = await asyncio.wait(waited_for, timeout=COMMAND_TIMEOUT_S)
+            tasks -= waited_for
+            for task in late:
+                name = task.get_name()
+                self._kernel.logger.warning(f"Data goes on; a client has not finished '{name}'")
 
     def _on_venue_command(self) -> None:
         """Settle what comes from outside a step; before the first step there is no market yet."""

@@ -4,8 +4,10 @@ A queue per engine, each with a task, would hand a tick's effects on in an order
 of the event loop later; in lockstep the effects of a tick must be over before the next.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from nautilus_trader.live.enqueue import ThrottledEnqueuer
@@ -13,16 +15,27 @@ from nautilus_trader.system.kernel import NautilusKernel
 
 
 class Calls:
-    """What the driver must know of the calls into the engines."""
+    """What the driver must know of the calls into a node's engines."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: NautilusKernel) -> None:
         self.thread = threading.get_ident()
         self.inside = False
         """Whether an engine is at work, so that what it sends is sent from within."""
-        self.commanded = False
-        """Whether a command or request was handled; the driver sets it back."""
         self.failed = False
         """Whether a handler has raised: the node is stopping, or the process has ended."""
+        self.tasks: set[asyncio.Task[Any]] = set()
+        """What clients were told to do, and may not have done yet; the driver takes it out."""
+        self._engines = (kernel.data_engine, kernel.exec_engine)
+
+    def command(self, handler: Callable[[Any], None], msg: Any) -> None:
+        """Handle a command and keep the tasks that it makes clients start."""
+        before = self._client_tasks()
+        handler(msg)
+        self.tasks |= self._client_tasks() - before
+
+    def _client_tasks(self) -> set[asyncio.Task[Any]]:
+        clients = (c for engine in self._engines for c in engine._clients.values())
+        return {task for client in clients for task in getattr(client, "_tasks", ())}
 
 
 class DirectEnqueuer(ThrottledEnqueuer[Any]):
@@ -39,7 +52,6 @@ class DirectEnqueuer(ThrottledEnqueuer[Any]):
         handler: Callable[[Any], None],
         on_exception: Callable[[Exception, str], None],
         calls: Calls,
-        is_command: bool,
     ) -> None:
         super().__init__(
             replaced._qname, replaced._queue, replaced._loop, replaced._clock, replaced._log
@@ -47,7 +59,6 @@ class DirectEnqueuer(ThrottledEnqueuer[Any]):
         self._handler = handler
         self._on_exception = on_exception
         self._calls = calls
-        self._is_command = is_command
 
     def enqueue(self, msg: Any) -> None:
         """Handle the message."""
@@ -55,8 +66,6 @@ class DirectEnqueuer(ThrottledEnqueuer[Any]):
         if threading.get_ident() != calls.thread:
             self._loop.call_soon_threadsafe(self.enqueue, msg)
             return
-        if self._is_command:
-            calls.commanded = True
         if calls.inside:
             self._handler(msg)  # an exception goes to the handler at the top, as in a backtest
             return
@@ -72,21 +81,20 @@ class DirectEnqueuer(ThrottledEnqueuer[Any]):
 
 def make_direct(kernel: NautilusKernel) -> Calls:
     """Replace the queues of the data, risk and execution engines; return the calls' notes."""
-    calls = Calls()
+    calls = Calls(kernel)
     data, risk, execution = kernel.data_engine, kernel.risk_engine, kernel.exec_engine
     for engine, queue, handler in (
-        (data, "_cmd", data._execute_command),
-        (data, "_req", data._handle_request),
+        (data, "_cmd", partial(calls.command, data._execute_command)),
+        (data, "_req", partial(calls.command, data._handle_request)),
         (data, "_res", data._handle_response),
         (data, "_data", data._handle_data),
-        (risk, "_cmd", risk._execute_command),
+        (risk, "_cmd", risk._execute_command),  # goes on to the execution engine
         (risk, "_evt", risk._handle_event),
-        (execution, "_cmd", execution._execute_command),
+        (execution, "_cmd", partial(calls.command, execution._execute_command)),
         (execution, "_evt", execution._handle_event_with_tracking),
     ):
         name = f"{queue}_enqueuer"
         on_exception = engine._handle_queue_exception
-        is_command = queue in ("_cmd", "_req")
-        replaced = getattr(engine, name)
-        setattr(engine, name, DirectEnqueuer(replaced, handler, on_exception, calls, is_command))
+        direct = DirectEnqueuer(getattr(engine, name), handler, on_exception, calls)
+        setattr(engine, name, direct)
     return calls

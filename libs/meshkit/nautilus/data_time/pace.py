@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from math import inf, isinf
 
@@ -13,12 +14,20 @@ class Pace:
     """Releases data at ``speed`` seconds of data a second of wall time.
 
     ``speed`` > 0; ``math.inf`` is as fast as possible. A consumer that falls behind is given data
-    without waiting until it has caught up. Use it on the event loop's thread.
+    without waiting until it has caught up. Use it on the event loop's thread. ``wall`` gives
+    seconds that never go back.
     """
 
-    def __init__(self, speed: float = 1.0, *, paused: bool = False) -> None:
+    def __init__(
+        self,
+        speed: float = 1.0,
+        *,
+        paused: bool = False,
+        wall: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._speed = _checked(speed)
         self._paused = paused
+        self._wall = wall
         self._changed = asyncio.Event()
         self._anchor_ns: int | None = None
         self._anchor_s = 0.0
@@ -60,7 +69,7 @@ class Pace:
     def due(self, ts_ns: int) -> bool:
         """Say whether data of this time is to be released now. The first one asked for is."""
         if self._anchor_ns is None:
-            self._anchor_ns, self._anchor_s = ts_ns, time.monotonic()
+            self._anchor_ns, self._anchor_s = ts_ns, self._wall()
         self._asked_ns = ts_ns
         return not self._paused and self._wall_ns() >= ts_ns
 
@@ -76,14 +85,14 @@ class Pace:
 
     def _anchor(self) -> None:
         if self._anchor_ns is not None:
-            self._anchor_ns, self._anchor_s = self.position_ns, time.monotonic()
+            self._anchor_ns, self._anchor_s = self.position_ns, self._wall()
 
     def _wall_ns(self) -> int:
         if self._anchor_ns is None or self._paused:
             return self._anchor_ns or 0
         if isinf(self._speed):
             return self._asked_ns
-        return self._anchor_ns + int((time.monotonic() - self._anchor_s) * self._speed * 1e9)
+        return self._anchor_ns + int((self._wall() - self._anchor_s) * self._speed * 1e9)
 
 
 def _checked(speed: float) -> float:
