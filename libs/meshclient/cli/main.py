@@ -6,7 +6,18 @@ from typing import Annotated
 import typer
 
 from meshclient import profiles
-from meshclient.cli import backtest_results, data_import, data_instruments, keys, strategy
+from meshclient.cli import (
+    backtest_results,
+    data_import,
+    data_instruments,
+    keys,
+    md,
+    md_book,
+    md_history,
+    md_replay,
+    md_watch,
+    strategy,
+)
 from meshclient.cli.base import Shell, command
 from meshclient.client import MeshClient
 from meshclient.profiles import Profile
@@ -15,14 +26,17 @@ app = typer.Typer(
     name="meshctl",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Store strategies, import market data and run backtests on a nautilus-mesh.",
+    help="Store strategies, import market data, run backtests and watch markets on a "
+    "nautilus-mesh.",
     epilog="Everywhere: --json, --profile NAME, --project NAME. Exit codes: 2 bad input, 3 access, "
     "4 not found, 5 the run or import failed, 1 anything else.",
 )
 # Modules that share a group add to one app: importing each is what registers its commands.
 assert data_instruments.app is data_import.app
+assert md_book.app is md_history.app is md_replay.app is md_watch.app is md.app
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(data_import.app, name="data")
+app.add_typer(md.app, name="md")
 app.add_typer(backtest_results.app, name="backtest")
 app.add_typer(keys.app, name="keys")
 

@@ -1,4 +1,4 @@
-"""Live progress of runs and imports: a bar in a terminal, a line for each change elsewhere."""
+"""Live progress of long work: a bar in a terminal, a line for each change elsewhere."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +17,7 @@ from rich.progress import (
 from rich.text import Text
 
 from mesh.backtest.v1 import backtest_pb2 as pb
+from mesh.marketdata.v1 import history_job_service_pb2 as jobs
 from mesh.marketdata.v1 import marketdata_pb2 as md
 from meshclient.cli.output import Output, moment
 
@@ -29,6 +30,12 @@ def state_name(state: int) -> str:
 def job_state_name(state: int) -> str:
     """Return the name of an import's state without its prefix."""
     return md.ImportState.Name(state).removeprefix("IMPORT_STATE_")  # type: ignore[arg-type] # an open enum
+
+
+def history_state_name(state: int) -> str:
+    """Return the name of a history job's state without its prefix."""
+    name = jobs.HistoryJobState.Name(state)  # type: ignore[arg-type] # an open enum
+    return name.removeprefix("HISTORY_JOB_STATE_")
 
 
 class _Rate(ProgressColumn):
@@ -128,3 +135,44 @@ def upload_bar(
             )
 
         yield sent, job_now
+
+
+@contextmanager
+def history_bar(out: Output) -> Iterator[Callable[[jobs.HistoryJob], None]]:
+    """Give a callback that shows a history job as it stands: state, place in time, rows."""
+    if not out.console.is_terminal:
+        yield _history_lines(out)
+        return
+    bar = Progress(
+        TextColumn("{task.description:<9}"),
+        BarColumn(bar_width=None),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[place]}", style="dim"),
+        TextColumn("{task.fields[rows]} rows", style="cyan"),
+        TimeElapsedColumn(),
+        console=out.console,
+        expand=True,
+    )
+    with bar:
+        task = bar.add_task("PENDING", total=1.0, place="", rows="0")
+        yield lambda job: bar.update(
+            task,
+            description=history_state_name(job.state),
+            completed=1.0 if job.state == jobs.HISTORY_JOB_STATE_SUCCEEDED else job.progress,
+            place=moment(job.position)[:16],
+            rows=f"{job.rows_received:,}",
+        )
+
+
+def _history_lines(out: Output) -> Callable[[jobs.HistoryJob], None]:
+    """Print a line when the state changes, and at each tenth of the way."""
+    shown: set[tuple[int, int]] = set()
+
+    def show(job: jobs.HistoryJob) -> None:
+        step = (job.state, int(job.progress * 10))
+        if step not in shown:
+            shown.add(step)
+            told = f"{history_state_name(job.state)} {job.progress:.0%}"
+            out.note(f"{told} {moment(job.position)} {job.rows_received:,} rows")
+
+    return show

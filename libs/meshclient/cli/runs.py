@@ -43,7 +43,7 @@ async def spec_from(shell: Shell, options: SpecOptions) -> spec.RunSpec:
         bars=options.bars,
         quotes=options.quotes,
         trades=options.trades,
-        config=dict(_setting(each) for each in options.config),
+        config=dict(setting(each) for each in options.config),
         balances=options.balance,
         leverage=options.leverage,
         start=_time(options.start, "--start"),
@@ -53,8 +53,8 @@ async def spec_from(shell: Shell, options: SpecOptions) -> spec.RunSpec:
     return spec.RunSpec(await quick_spec(shell.mesh, quick), name=options.strategy)
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    """Return name and value of ``NAME=VALUE``; the value is JSON where it reads as such."""
+def setting(text: str) -> tuple[str, Any]:
+    """Return name and value of a ``--set NAME=VALUE``; the value is JSON where it reads so."""
     name, sign, value = text.partition("=")
     if not sign or not name:
         raise UsageError(f"--set must be NAME=VALUE, not '{text}'.")

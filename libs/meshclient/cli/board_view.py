@@ -1,0 +1,132 @@
+"""A board as a table for the terminal, and as plain lines for pipes and logs."""
+
+from datetime import UTC, datetime
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from mesh.marketdata.v1 import live_pb2 as pb
+from meshclient.cli.board import Board, Cell, Note, Row
+from meshclient.cli.progress import short
+
+_FLASH, _FADE = 0.6, 4.0  # seconds for which a change is bright, and coloured at all
+_AROUND = 8  # lines of the picture beside the rows
+_STYLES = {"gap": "yellow", "failed": "red", "mended": "green"}
+_STATES = {
+    pb.ITEM_STATE_LIVE: ("● live", "green"),
+    pb.ITEM_STATE_PENDING: ("○ waiting", "dim"),
+    pb.ITEM_STATE_STALE: ("◌ stale", "yellow"),
+    pb.ITEM_STATE_FAILED: ("✗ failed", "red"),
+}
+
+
+class BoardView:
+    """Draws a board; columns only ever grow, so that nothing jumps."""
+
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.notice = ""
+        """Said beside the title while it is not empty, such as that the connection is lost."""
+        self._widths: dict[str, int] = {}
+
+    def picture(self, board: Board, now: float, room: int) -> RenderableType:
+        """Return the picture in at most ``room`` lines."""
+        rows = board.rows()
+        shown = rows[: max(room - _AROUND, 1)]
+        more = len(rows) - len(shown)
+        foot = [Text(f"… {more} more; a higher window shows them", style="dim")] if more else []
+        return Group(self._head(board, now), self._table(shown, now), *foot)
+
+    def _head(self, board: Board, now: float) -> Text:
+        total = sum(row.rate(now) for row in board.rows())
+        head = Text(no_wrap=True, overflow="ellipsis")
+        head.append(self.title, style="bold")
+        head.append(f"   {data_time(board.event_time)}   {short(total)}/s", style="dim")
+        if self.notice:
+            head.append(f"   {self.notice}", style="yellow")
+        return head
+
+    def _table(self, rows: list[Row], now: float) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
+        columns = self._columns(rows)
+        table.add_column("instrument", no_wrap=True, min_width=self._width("name", rows))
+        for name in columns:
+            table.add_column(name, justify="right", no_wrap=True, min_width=self._width(name, rows))
+        table.add_column("per s", justify="right", no_wrap=True, min_width=6)
+        table.add_column("age", justify="right", no_wrap=True, min_width=4)
+        table.add_column("state", no_wrap=True, min_width=9)
+        for row in rows:
+            cells = [_price(getattr(row, name), now) for name in columns]
+            table.add_row(Text(row.name), *cells, _rate(row, now), _age(row, now), _state(row))
+        return table
+
+    def _columns(self, rows: list[Row]) -> list[str]:
+        """Return the columns of prices that anything is in, once seen for good."""
+        for name in ("bid", "ask", "last"):
+            if any(getattr(row, name).text for row in rows):
+                self._widths.setdefault(name, 8)
+        return [name for name in ("bid", "ask", "last") if name in self._widths]
+
+    def _width(self, column: str, rows: list[Row]) -> int:
+        texts = [row.name if column == "name" else getattr(row, column).text for row in rows]
+        widest = max([self._widths.get(column, 8), *map(len, texts)])
+        self._widths[column] = widest
+        return widest
+
+
+def note_line(note: Note) -> Text:
+    """Return a note with the time of day, UTC."""
+    line = Text(f"{datetime.now(UTC):%H:%M:%S}  ", style="dim", overflow="fold")
+    return line.append(note.text, style=_STYLES.get(note.style, ""))
+
+
+def plain_line(row: Row, event_time: int) -> str:
+    """Return a row as a line for pipes and logs."""
+    prices = ((name, getattr(row, name).text) for name in ("bid", "ask", "last"))
+    told = "  ".join(f"{name} {text}" for name, text in prices if text)
+    return f"{data_time(event_time)}  {row.name:<20}  {told}"
+
+
+def data_time(nanos: int) -> str:
+    """Return unix nanoseconds as a time in UTC to the millisecond; dashes for none."""
+    if not nanos:
+        return "–"
+    time = datetime.fromtimestamp(nanos // 10**9, UTC)
+    return f"{time:%Y-%m-%d %H:%M:%S}.{nanos % 10**9 // 10**6:03d}"
+
+
+def age_text(seconds: float | None) -> str:
+    """Return an age in whole steps, so that it does not flicker."""
+    if seconds is None:
+        return "–"
+    if seconds < 1:
+        return "<1s"
+    if seconds < 120:
+        return f"{seconds:.0f}s"
+    return f"{seconds / 60:.0f}m" if seconds < 7200 else f"{seconds / 3600:.0f}h"
+
+
+def _price(cell: Cell, now: float) -> Text:
+    since = now - cell.changed
+    if not cell.direction or since > _FADE:
+        return Text(cell.text)
+    colour = "green" if cell.direction > 0 else "red"
+    return Text(cell.text, style=f"bold {colour}" if since < _FLASH else colour)
+
+
+def _rate(row: Row, now: float) -> Text:
+    rate = row.rate(now)
+    return Text(f"{rate:.1f}" if 0 < rate < 10 else short(rate), style="" if rate else "dim")
+
+
+def _age(row: Row, now: float) -> Text:
+    age = row.age(now)
+    return Text(age_text(age), style="dim" if age is None or age < 10 else "yellow")
+
+
+def _state(row: Row) -> Text:
+    item = row.item()
+    text, style = _STATES.get(item.state, ("?", "dim"))
+    return Text(f"{text} {item.reason}".rstrip(), style=style)
