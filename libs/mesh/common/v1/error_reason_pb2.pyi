@@ -234,6 +234,10 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """In SubscriptionItem.recording_reason. What is received waits in the journal: the disk or the database does not take
     it now, or the instrument is not known yet. It is tried again.
     """
+    ERROR_REASON_TOO_MANY_FEEDS: _ErrorReason.ValueType  # 345
+    """RESOURCE_EXHAUSTED. Metadata: `max_feeds`. The service would have more feeds than it may. Delete one that nobody
+    uses.
+    """
     ERROR_REASON_BACKTEST_NOT_FOUND: _ErrorReason.ValueType  # 400
     """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
     ERROR_REASON_BACKTEST_SPEC_INVALID: _ErrorReason.ValueType  # 401
@@ -479,6 +483,10 @@ start the recording.
 ERROR_REASON_RECORDING_STALLED: ErrorReason.ValueType  # 344
 """In SubscriptionItem.recording_reason. What is received waits in the journal: the disk or the database does not take
 it now, or the instrument is not known yet. It is tried again.
+"""
+ERROR_REASON_TOO_MANY_FEEDS: ErrorReason.ValueType  # 345
+"""RESOURCE_EXHAUSTED. Metadata: `max_feeds`. The service would have more feeds than it may. Delete one that nobody
+uses.
 """
 ERROR_REASON_BACKTEST_NOT_FOUND: ErrorReason.ValueType  # 400
 """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
