@@ -13,19 +13,23 @@ from services.market_data.errors import VenueBroken, bad_field
 from services.market_data.live.replay_config import SCHEMA, parse_replay
 
 FIELD = "config_json"
-_PLUGIN_SECONDS = 20.0
-"""What one plug-in may take to be imported."""
+SECONDS = 20.0
+"""What one adapter may take to be imported."""
+
+_AT_ONCE = 2
+"""Plug-ins that are imported at the same time."""
 
 
 class Venues:
     """The adapters of the installed Nautilus, REPLAY and the plug-ins.
 
     They are looked at once, at the first question: what is installed later needs a restart.
+    ``seconds`` is what one plug-in, or the check of one config, may take.
     """
 
-    def __init__(self) -> None:
-        self._found: dict[str, VenueInfo] | None = None
-        self._lock = asyncio.Lock()
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._scan: asyncio.Task[dict[str, VenueInfo]] | None = None
 
     async def list(self) -> "list[VenueInfo]":
         """Return all by name, with those that cannot be used."""
@@ -49,41 +53,39 @@ class Venues:
         if venue == REPLAY:
             parse_replay(config, field=FIELD)
             return config
-        told = await self.get(venue)
         try:
-            async with asyncio.timeout(_PLUGIN_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 return await in_child(check_config, venue, config)
         except (ChildDied, TimeoutError):
             raise VenueBroken(
                 f"The adapter of {venue} did not survive the check of this config.",
-                metadata={"venue": venue, "plugin": told.plugin},
+                metadata={"venue": venue, "plugin": ""},
             ) from None
 
     async def _scanned(self) -> Mapping[str, VenueInfo]:
-        async with self._lock:
-            if self._found is None:
-                self._found = await _scan()
-            return self._found
+        """Return what was found; a caller that gives up does not end the search for others."""
+        if self._scan is None or (self._scan.done() and self._scan.exception()):
+            self._scan = asyncio.create_task(_scan(self._seconds))
+        return await asyncio.shield(self._scan)
 
 
-async def _scan() -> dict[str, VenueInfo]:
+async def _scan(seconds: float) -> dict[str, VenueInfo]:
     builtin = [*await in_child(scan_builtin), _replay()]
-    found = {told.venue: told for told in builtin}
-    for plugin in plugins.find(taken=frozenset(found)):
-        told = await _plugin(plugin)
-        found[told.venue] = told
-    return found
+    found = plugins.find(taken={told.venue for told in builtin})
+    turns = asyncio.Semaphore(_AT_ONCE)
+    told = await asyncio.gather(*(_plugin(plugin, seconds, turns) for plugin in found))
+    return {each.venue: each for each in [*builtin, *told]}
 
 
-async def _plugin(plugin: plugins.Plugin) -> VenueInfo:
+async def _plugin(plugin: plugins.Plugin, seconds: float, turns: asyncio.Semaphore) -> VenueInfo:
     """Return what is told of a plug-in; it may end its process, or never answer."""
     try:
-        async with asyncio.timeout(_PLUGIN_SECONDS):
+        async with turns, asyncio.timeout(seconds):
             return await in_child(scan_plugin, plugin)
     except ChildDied:
         return plugins.broken(plugin, "Its import ended the process.")
     except TimeoutError:
-        return plugins.broken(plugin, f"Its import took longer than {_PLUGIN_SECONDS:.0f} s.")
+        return plugins.broken(plugin, f"Its import took longer than {seconds:g} s.")
 
 
 def _replay() -> VenueInfo:
