@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from meshkit.nautilus.venue_adapter import VenueAdapter
 from services.market_data.engine.venues import builtin, scanning
 from services.market_data.engine.venues.facts import FACTS, NOT_VENUES, Facts
-from services.market_data.engine.venues.forms import is_secret
+from services.market_data.engine.venues.forms import is_secret, schema
 from services.market_data.engine.venues.model import VenueInfo
 
 PACKAGE = Path(str(distribution("nautilus_trader").locate_file("nautilus_trader")))
@@ -107,6 +107,13 @@ def _names(value: object) -> Iterator[str]:
         for name, inner in value.items():
             yield name
             yield from _names(inner)
+
+
+def test_configs_of_execution_have_forms_too() -> None:
+    """Each config of execution has a JSON Schema, also where msgspec alone gives none."""
+    for _, adapter in _available():
+        if adapter.exec_config is not None:
+            Draft202012Validator.check_schema(schema(adapter, adapter.exec_config))
 
 
 def test_every_secret_has_its_variables() -> None:

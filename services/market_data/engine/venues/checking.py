@@ -43,7 +43,7 @@ def make_config(adapter: VenueAdapter, config: Json, *, field: str = FIELD) -> A
             raise _secret(adapter, path, name)
         if name in REFUSED:
             raise bad_field(path, REFUSED[name])
-    form_type = form(adapter)
+    form_type = form(adapter, data_config(adapter))
     try:
         values = decode(form_type, config)
         _check_urls(config, field)
@@ -84,7 +84,7 @@ def _invalid(adapter: VenueAdapter, field: str, text: str) -> InvalidArgument:
     found = _PLACE.match(text)
     message, place = (found[1], found[2] or "") if found else (text, "")
     path = field + place
-    node = _at(schema(adapter), place)
+    node = _at(schema(adapter, data_config(adapter)), place)
     if unknown := _UNKNOWN.search(message):
         known = list(node.get("properties", {}))
         near = get_close_matches(unknown[1], known, n=1)

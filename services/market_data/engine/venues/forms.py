@@ -43,9 +43,8 @@ def is_url(name: str) -> bool:
     return _URL.search(name) is not None
 
 
-def form(adapter: VenueAdapter) -> type[msgspec.Struct]:
-    """Return the form of the adapter's data config."""
-    config = data_config(adapter)
+def form(adapter: VenueAdapter, config: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """Return the form of a config class of the adapter."""
     fields = [
         (each.name, adapter.field_types.get(each.name, each.type), _default(each))
         for each in msgspec.structs.fields(config)
@@ -60,22 +59,21 @@ def form(adapter: VenueAdapter) -> type[msgspec.Struct]:
     )
 
 
-def schema(adapter: VenueAdapter) -> dict[str, Any]:
-    """Return the JSON Schema of the adapter's form; raises what msgspec raises."""
-    made = config_schema(form(adapter))
+def schema(adapter: VenueAdapter, config: type[msgspec.Struct]) -> dict[str, Any]:
+    """Return the JSON Schema of a form; raises what msgspec raises."""
+    made = config_schema(form(adapter, config))
     definitions = made["$defs"]
     for definition in definitions.values():
         texts = _descriptions(definition.pop("description", ""))
-        for name, field in list(definition.get("properties", {}).items()):
-            if _hidden(adapter, name):
-                del definition["properties"][name]
-                continue
+        fields = definition.get("properties", {})
+        for name in [name for name in fields if _hidden(adapter, name)]:
+            del fields[name]
+        for name, field in fields.items():
             if name in texts:
                 field.setdefault("description", texts[name])
             if isinstance(field.get("default"), dict):
                 visible = field["default"].items()
                 field["default"] = {k: v for k, v in visible if not _hidden(adapter, k)}
-    config = data_config(adapter)
     properties = definitions[config.__name__]["properties"]
     for each in msgspec.structs.fields(config):
         if each.name in properties and _unwritable(each.default):

@@ -8,7 +8,7 @@ import msgspec
 from meshkit.nautilus.venue_adapter import VenueAdapter
 from services.market_data.engine.venues import builtin, loading, plugins
 from services.market_data.engine.venues.builtin import Source
-from services.market_data.engine.venues.forms import form, is_url, schema
+from services.market_data.engine.venues.forms import data_config, form, is_url, schema
 from services.market_data.engine.venues.loading import text_of
 from services.market_data.engine.venues.lookup import extra_problem
 from services.market_data.engine.venues.model import Credential, VenueInfo
@@ -55,7 +55,7 @@ def _told(adapter: VenueAdapter) -> VenueInfo:
     written, urls = "", tuple[str, ...]()
     if adapter.data_config is not None:
         try:
-            written, urls = json.dumps(schema(adapter)), _urls(adapter)
+            written, urls = json.dumps(schema(adapter, adapter.data_config)), _urls(adapter)
         except (TypeError, ValueError, NameError) as error:  # of a type that msgspec cannot read
             problem = problem or f"Its config has no JSON Schema: {text_of(error)}"
     return VenueInfo(
@@ -81,7 +81,7 @@ def _path(config: type | None) -> str:
 
 
 def _urls(adapter: VenueAdapter) -> tuple[str, ...]:
-    names = [field.name for field in msgspec.structs.fields(form(adapter))]
+    names = [field.name for field in msgspec.structs.fields(form(adapter, data_config(adapter)))]
     return tuple(name for name in names if is_url(name) or name in adapter.url_fields)
 
 
