@@ -32,7 +32,6 @@ _SERVICES = (
     "mesh.marketdata.v1.FeedService",
     "mesh.marketdata.v1.MarketDataService",
     "mesh.marketdata.v1.HistoryJobService",
-    "mesh.marketdata.v1.FeedService",
     "mesh.backtest.v1.BacktestService",
 )
 

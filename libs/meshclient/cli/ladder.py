@@ -45,7 +45,7 @@ def heaped(levels: Sequence[pb.BookLevel]) -> list[tuple[pb.BookLevel, Decimal]]
 
 def bar(part: Decimal, whole: Decimal) -> str:
     """Return a bar of ``part`` in ``whole``, to an eighth of a sign."""
-    eighths = int(part / whole * _BAR * 8)
+    eighths = int(part * _BAR * 8 / whole)  # the division last: it is what rounds
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
 
 
