@@ -15,7 +15,7 @@ class Config:
 
     ``uploads`` is where files wait to be imported; ``max_upload`` is the largest in bytes;
     ``imports`` is how many are worked on at once. ``ticks`` is how many batches each ``ticks:*``
-    stream keeps, 0 for no such streams.
+    stream keeps, 0 for no such streams. ``logs`` is where the processes of feeds write.
     """
 
     listen: str
@@ -29,6 +29,7 @@ class Config:
     imports: int
     live: Settings = field(default_factory=Settings)
     ticks: int = 1_000
+    logs: Path = Path("logs")
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> "Config":
@@ -46,6 +47,7 @@ class Config:
             max_upload=env.integer("MESH_MARKET_DATA_MAX_UPLOAD_MB", 4_096, minimum=1) * 2**20,
             imports=env.integer("MESH_MARKET_DATA_IMPORTS", 1, minimum=1),
             live=_live(env),
+            logs=env.path("MESH_MARKET_DATA_LOGS", str(catalog / ".logs")),
             ticks=env.integer("MESH_MARKET_DATA_TICKS", 1_000),
         )
         env.check()

@@ -4,6 +4,9 @@ import os
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+import redis.asyncio
+
+from mesh.marketdata.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
 from mesh.marketdata.v1.history_service_pb2_grpc import add_HistoryServiceServicer_to_server
 from mesh.marketdata.v1.instrument_service_pb2_grpc import add_InstrumentServiceServicer_to_server
 from meshkit.database import Database
@@ -13,11 +16,23 @@ from meshkit.server import MeshServer, run
 from meshkit.watch import WatchHub
 from services.market_data import events
 from services.market_data.config import Config
+from services.market_data.feed_servicer import FeedServicer
 from services.market_data.file_store import FileStore
 from services.market_data.finding import Finder
 from services.market_data.history_servicer import HistoryServicer
 from services.market_data.importing import Importing
 from services.market_data.instrument_servicer import InstrumentServicer
+from services.market_data.live.hub import LiveHub
+from services.market_data.live.ports import NoRecorder, Recorder, Starter
+from services.market_data.live.serving import (
+    FEEDS,
+    MARKET_DATA,
+    add_market_data,
+    open_hub,
+    starter,
+)
+from services.market_data.live.venues import Venues
+from services.market_data.market_data_servicer import MarketDataServicer
 from services.market_data.store import InstrumentStore, JobStore
 from services.market_data.uploads import Uploads
 from services.market_data.writing import Writer
@@ -52,15 +67,18 @@ async def serve() -> None:
         hub = await stack.enter_async_context(
             WatchHub(database, client, [events.FACTS], draining=server.draining)
         )
-        await add_services(stack, server, database, hub, config)
-        await server.start(HISTORY, INSTRUMENTS)
+        finder = await add_services(stack, server, database, hub, config)
+        venues = Venues()
+        start = starter(venues, config.logs, os.environ)
+        await add_live(stack, server, database, client, hub, config, finder, venues, start)
+        await server.start(HISTORY, INSTRUMENTS, FEEDS, MARKET_DATA)
         await server.wait()
 
 
 async def add_services(
     stack: AsyncExitStack, server: MeshServer, database: Database, hub: WatchHub, config: Config
-) -> None:
-    """Register both services, after what an earlier life left is mended."""
+) -> Finder:
+    """Register the services of stored data, after what an earlier life left is mended."""
     files, jobs, instruments = FileStore(), JobStore(), InstrumentStore()
     writer = Writer(database, files, config.catalog)
     await writer.recover()
@@ -75,3 +93,26 @@ async def add_services(
     add_InstrumentServiceServicer_to_server(
         InstrumentServicer(database, instruments, writer), server.grpc
     )
+    return finder
+
+
+async def add_live(
+    stack: AsyncExitStack,
+    server: MeshServer,
+    database: Database,
+    client: redis.asyncio.Redis,
+    watches: WatchHub,
+    config: Config,
+    finder: Finder,
+    venues: Venues,
+    start: Starter,
+) -> LiveHub:
+    """Register the services of live data; the feeds that subscriptions want begin to connect."""
+    recorder: Recorder = NoRecorder()
+    hub = await stack.enter_async_context(
+        open_hub(database, client, server, config, start, recorder)
+    )
+    feeds = FeedServicer(database, hub, watches, venues, finder)
+    add_FeedServiceServicer_to_server(feeds, server.grpc)
+    add_market_data(MarketDataServicer(database, hub, server.draining.is_set), server)
+    return hub

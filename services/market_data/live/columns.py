@@ -47,7 +47,7 @@ def decimal(mantissa: int, precision: int) -> str:
     return f"{sign}{whole}.{rest:0{precision}d}"
 
 
-def _plain(column: bytes, code: Any) -> memoryview[int]:
+def _plain(column: bytes, code: Any) -> "memoryview[int]":
     return memoryview(column).cast(code)
 
 

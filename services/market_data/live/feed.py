@@ -140,6 +140,14 @@ class LiveFeed:
         if self._numbers.pop(live.number, None):
             self.send(frames.Close(live.number))
 
+    def reopen(self, live: LiveChannel) -> None:
+        """Open a channel anew, so that what comes of it begins with a whole book."""
+        if self._numbers.pop(live.number, None) and self.channels.get(live.channel) is live:
+            self.send(frames.Close(live.number))
+            self._open(live)
+            text = "The book is begun anew for a recording."
+            self._gap(live, GapNote("RESUBSCRIBED", live.last, 0, text))
+
     def _open(self, live: LiveChannel) -> None:
         live.number, self._next = self._next, self._next + 1
         self._numbers[live.number] = live

@@ -11,7 +11,7 @@ from mesh.marketdata.v1 import live_pb2 as pb
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
 from meshkit.database import Database
 from services.market_data.live import convert, frames
-from services.market_data.live.domain import Channel, Feed, Subscription
+from services.market_data.live.domain import DELTAS, Channel, Feed, Subscription
 from services.market_data.live.errors import no_feed, no_subscription
 from services.market_data.live.feed import LiveFeed
 from services.market_data.live.ports import FeedSpec, Recorder, Starter
@@ -153,9 +153,14 @@ class LiveHub:
         found = self.feeds.get(row.feed_key)
         held = self.subscriptions.get(row.subscription_id)
         watchers = held.watchers if held else 0
-        return convert.subscription(
+        message = convert.subscription(
             row, found.live if found else None, watchers, self.settings.bounds
         )
+        if row.recording:
+            for item, channel in zip(message.items, row.channels, strict=True):
+                said = self._recorder.problem(row.project, row.feed_id, channel)
+                item.recording_reason, item.recording_message = said
+        return message
 
     async def put(self, row: Subscription) -> None:
         """Take a subscription that was stored, or as it was changed."""
@@ -208,13 +213,15 @@ class LiveHub:
         """Start and stop the recording of channels, counted over subscriptions."""
         before, after = set(was), set(now) if on else set()
         live, who = self.feeds[row.feed_key].live, row.subscription_id
-        starts, stops = [], []
+        starts, stops, books = [], [], []
         for channel in after - before:
             found = live.channels.get(channel)
             if found is not None:
                 found.recorders.add(who)
                 if len(found.recorders) == 1:
                     starts.append(channel)
+                    if channel.kind == DELTAS and found.newest is not None:
+                        books.append(found)
         for channel in before - after:
             found = live.channels.get(channel)
             if found is not None:
@@ -226,6 +233,8 @@ class LiveHub:
             *(self._recorder.start(*about, channel, row.owner) for channel in starts),
             *(self._recorder.stop(*about, channel) for channel in stops),
         )
+        for each in books:
+            live.reopen(each)
 
     # ---- what others ask of a feed -------------------------------------------------------------
 

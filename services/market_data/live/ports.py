@@ -79,6 +79,9 @@ class Recorder(Protocol):
     def gap(self, project: str, feed_id: str, channel: Channel, gap: Gap) -> None:
         """Take a gap in a channel being recorded. Returns at once and never raises."""
 
+    def problem(self, project: str, feed_id: str, channel: Channel) -> tuple[str, str]:
+        """Return reason and message of what is wrong with a recording; empty when all is well."""
+
 
 class NoRecorder:
     """Records nothing; for a service without a catalog, and tests of other things."""
@@ -94,6 +97,10 @@ class NoRecorder:
 
     def gap(self, project: str, feed_id: str, channel: Channel, gap: Gap) -> None:
         """Do nothing."""
+
+    def problem(self, project: str, feed_id: str, channel: Channel) -> tuple[str, str]:
+        """Return that all is well."""
+        return "", ""
 
 
 class Feeds(Protocol):

@@ -1,7 +1,9 @@
 """The live half put together: what ``main`` opens and closes."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import grpc
 import redis.asyncio
@@ -18,9 +20,11 @@ from services.market_data.live import wire
 from services.market_data.live.hub import LiveHub
 from services.market_data.live.keeping import Keeper
 from services.market_data.live.metrics import FeedMetrics
-from services.market_data.live.ports import Recorder, Starter
+from services.market_data.live.ports import FeedSpec, Process, Recorder, Starter
+from services.market_data.live.process import Processes
 from services.market_data.live.taps import Taps
 from services.market_data.live.ticks import TickStreams
+from services.market_data.live.venues import Venues
 
 MARKET_DATA = "mesh.marketdata.v1.MarketDataService"
 FEEDS = "mesh.marketdata.v1.FeedService"
@@ -46,6 +50,19 @@ async def open_hub(
         stack.enter_context(metrics.registered())
         await stack.enter_async_context(Keeper(database, hub, server.draining))
         yield await stack.enter_async_context(hub)
+
+
+def starter(venues: Venues, logs: Path, environ: Mapping[str, str]) -> Starter:
+    """Return what starts the processes of feeds; each gets the credentials of its own venue."""
+
+    async def start(
+        spec: FeedSpec,
+    ) -> tuple[Process, asyncio.StreamReader, asyncio.StreamWriter]:
+        info = await venues.get(spec.venue)
+        names = frozenset(name for each in info.credentials for name in each.environment)
+        return await Processes(logs, environ, names)(spec)
+
+    return start
 
 
 def add_market_data(servicer: MarketDataServiceServicer, server: MeshServer) -> None:
