@@ -1,36 +1,24 @@
 """What single adapters need beside the general way."""
 
-import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from services.market_data.engine.feed.hooks import noting
-from services.market_data.engine.feed.troubles import RATE_LIMITED, UNREACHABLE
 
-FIRST, LONGEST = 1.0, 30.0
-"""Seconds between attempts to get the snapshot of a book."""
-
-_SNAPSHOT = "_order_book_snapshot_then_deltas"
-
-
-def mend(client: Any) -> None:
+def mend(client: Any, on_reconnect: Callable[[], None]) -> None:
     """Mend a client before it connects.
 
-    Binance: after a reconnect, the changes of a book are held back until its snapshot was had by
-    HTTP; when that call fails nobody tries again, and the book stands still for ever.
+    ``on_reconnect`` is called where an adapter can tell of one, before any data that comes
+    after it.
     """
-    original = getattr(client, _SNAPSHOT, None)
-    if original is None:
-        return
+    added: frozenset[str] = frozenset()
+    if type(client).__module__.startswith("nautilus_trader.adapters.binance."):
+        from services.market_data.engine.feed.binance import mend as mend_binance
 
-    async def until_had(instrument_id: Any) -> None:
-        wait = FIRST
-        while True:
-            _, failed = await noting(original(instrument_id))
-            if failed is None:
-                return
-            if failed.reason not in (RATE_LIMITED, UNREACHABLE):
-                raise ValueError(failed.message)
-            await asyncio.sleep(max(wait, failed.retry_after))
-            wait = min(LONGEST, wait * 2)
+        added = mend_binance(client, on_reconnect)
+    client.mesh_added = added
 
-    setattr(client, _SNAPSHOT, until_had)
+
+def added_to(client: Any) -> frozenset[str]:
+    """Return the coroutines that a client has by being mended."""
+    found: frozenset[str] = getattr(client, "mesh_added", frozenset())
+    return found

@@ -53,6 +53,7 @@ class Connection:
         self._up = False
         self._cause = ""  # of being down after having been up
         self._since = 0  # newest data when it went down, unix ns
+        self._gap_told = False
         self._cut = 0.0  # when the sockets were cut, until that shows
         self._wait = FIRST
         self._connected_at = 0.0
@@ -60,7 +61,7 @@ class Connection:
         self._rows = 0
         self._broken: Trouble | None = None
         self._hurry = asyncio.Event()
-        self.unread = Throttle(node.loop, self._tell_unread)
+        self._unread = Throttle(node.loop, self._tell_unread)
         capture.before_sweep = self.look
 
     async def run(self) -> None:
@@ -121,8 +122,8 @@ class Connection:
             if not outcome.done():
                 outcome.set_result(failed)
 
-        mend(client)
-        listen(client, self.unread)
+        mend(client, self._reconnected)
+        listen(client, self._unread)
         watch(client, "_connect", connected)
         for name in COROUTINES.values():
             watch(client, name, self._channels.outcome)
@@ -136,10 +137,14 @@ class Connection:
         self._up = True
         self._heard = time.monotonic()
         self._link.tell(State("CONNECTED"))
-        if self._cause:
-            self._capture.gap(self._cause, -1, self._since, time.time_ns(), _WORDS[self._cause])
+        if self._cause and not self._gap_told:
+            self._tell_gap()
         self._cause = ""
+        self._gap_told = False
         self._channels.connected()
+
+    def _tell_gap(self) -> None:
+        self._capture.gap(self._cause, -1, self._since, time.time_ns(), _WORDS[self._cause])
 
     def _go_down(self, cause: str) -> None:
         """Tell that the connection is lost."""
@@ -176,6 +181,15 @@ class Connection:
             self._cut = 0.0
             self._broken = Trouble(UNREACHABLE, "The connection could not be cut.")
 
+    def _reconnected(self) -> None:
+        """Take an adapter's word that a socket is back, before what comes over it."""
+        self._cut = 0.0
+        if self._up:
+            self._go_down(DISCONNECTED)
+        if self._cause:
+            self._tell_gap()
+            self._gap_told = True
+
     def _listen(self) -> None:
         """Make the connection anew when nothing has come for too long."""
         now = time.monotonic()
@@ -200,6 +214,11 @@ class Connection:
     def broken(self, failed: Trouble) -> None:
         """Take note that a subscription could not reach the venue."""
         self._broken = self._broken or failed
+
+    def not_taken(self, error: Exception) -> None:
+        """Take note of data that the engine could not handle."""
+        log.error("data that the engine cannot take", exc_info=error)
+        self._unread()
 
     def _tell_unread(self) -> None:
         self._capture.sweep()

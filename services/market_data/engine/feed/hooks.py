@@ -11,6 +11,7 @@ from typing import Any
 
 from nautilus_trader.live.data_client import LiveMarketDataClient
 
+from services.market_data.engine.feed.adapters import added_to
 from services.market_data.engine.feed.troubles import Trouble, trouble
 
 log = logging.getLogger("market_data.feed")
@@ -96,4 +97,5 @@ def watch(client: LiveMarketDataClient, name: str, outcome: Outcome) -> None:
 
 def implements(client: LiveMarketDataClient, name: str) -> bool:
     """Tell whether an adapter has one of the coroutines that a client may have."""
-    return getattr(type(client), name, None) is not getattr(LiveMarketDataClient, name)
+    own = getattr(type(client), name, None) is not getattr(LiveMarketDataClient, name)
+    return own or name in added_to(client)

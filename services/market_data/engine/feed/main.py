@@ -97,7 +97,7 @@ async def _serve(built: Built, spec: FeedSpec, reader: asyncio.StreamReader, lin
     connection = Connection(node, capture, channels, link, spec.silence_s)
     commands = FeedCommands(link, capture, channels, instruments)
     commands.attach(connection, History(requests, instruments, link))
-    node.start(capture.wake, connection.unread)
+    node.start(capture.wake, connection.not_taken)
     settle_memory()
     work = [
         loop.create_task(connection.run()),

@@ -15,6 +15,8 @@ from nautilus_trader.model.data import BarType
 from nautilus_trader.model.identifiers import InstrumentId
 
 from mesh.marketdata.v1 import live_pb2 as live
+from mesh.marketdata.v1 import marketdata_pb2
+from meshkit import enums
 from services.market_data.engine.feed.columns import fill
 from services.market_data.engine.feed.hooks import implements, noting
 from services.market_data.engine.feed.instruments import Instruments
@@ -126,14 +128,8 @@ def _frames(ask: AskHistory, rows: list[Any], instrument: Any) -> Iterator[Histo
     """
     within = [row for row in rows if ask.start <= row.ts_event <= ask.end]
     within.sort(key=lambda row: row.ts_event)
-    channel = live.Channel(instrument_id=ask.instrument_id, bar_type=ask.bar_type)
-    channel.kind = (
-        live.DESCRIPTOR.pool.FindEnumTypeByName(  # by name: frames have bare names
-            "mesh.marketdata.v1.DataKind"
-        )
-        .values_by_name[f"DATA_KIND_{ask.kind}"]
-        .number
-    )
+    kind = enums.number(marketdata_pb2.DataKind, ask.kind)
+    channel = live.Channel(kind=kind, instrument_id=ask.instrument_id, bar_type=ask.bar_type)  # type: ignore[arg-type]  # a number
     for start in range(0, len(within), ROWS):
         part = within[start : start + ROWS]
         batch = live.MarketDataBatch(channel=channel)

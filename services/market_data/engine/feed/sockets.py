@@ -29,7 +29,7 @@ class Sockets:
         """Tell whether all of them are up, or are being closed on purpose."""
         up = True
         for each in _within(client, _DEEP):
-            if each.is_active():
+            if _is_up(each):
                 self._seen[id(each)] = each
             elif id(each) in self._seen and not _is_leaving(each):
                 up = False
@@ -57,6 +57,12 @@ def _is_websocket(kind: type) -> bool:
         asks = all(callable(getattr(kind, name, None)) for name in ("is_active", "is_closed"))
         _known[kind] = kind.__module__.startswith(_RUST) and asks
     return _known[kind]
+
+
+def _is_up(websocket: Any) -> bool:
+    """Tell whether it is up; the bare client calls itself active through a drop."""
+    reconnecting = getattr(websocket, "is_reconnecting", None)
+    return websocket.is_active() and not (reconnecting is not None and reconnecting())
 
 
 def _is_leaving(websocket: Any) -> bool:
