@@ -54,6 +54,20 @@ class Config:
         return config
 
     @property
+    def venues(self) -> dict[str, str]:
+        """What adapters of venues may need of our environment: all but what is the mesh's own.
+
+        Credentials have names of the venues' choosing. The market-data service gets this, and a
+        feed's process of it what its adapter names.
+        """
+        stores = ("REDIS_URL", "DATABASE_URL")
+        return {
+            name: value
+            for name, value in self.own.items()
+            if not name.startswith("MESH_") and name not in stores
+        }
+
+    @property
     def run(self) -> Path:
         """The folder of sockets, pid files and generated configuration."""
         return self.data / "run"

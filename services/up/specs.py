@@ -49,7 +49,7 @@ def services(config: Config, stores: Stores, at: Addresses) -> list[Spec]:
     return [
         _auth(config, stores, at),
         _service("strategy", "services.strategy", "strategy", config, stores, at),
-        _service("market-data", "services.market_data", "market_data", config, stores, at),
+        _market_data(config, stores, at),
         _service("backtest", "services.backtest", "backtest", config, stores, at),
         _worker(config, stores, at),
     ]
@@ -62,6 +62,13 @@ def _auth(config: Config, stores: Stores, at: Addresses) -> Spec:
         "MESH_AUTH_FIRST_KEY_FILE": str(at.first_key),
     }
     return replace(spec, env={**files, **spec.env})
+
+
+def _market_data(config: Config, stores: Stores, at: Addresses) -> Spec:
+    """Return the service whose feeds reach venues, with the credentials that they need."""
+    spec = _service("market-data", "services.market_data", "market_data", config, stores, at)
+    logs = {"MESH_MARKET_DATA_LOGS": str(config.logs / "feeds")}
+    return replace(spec, env={**config.venues, **logs, **spec.env})
 
 
 def _service(

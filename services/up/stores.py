@@ -17,6 +17,7 @@ from services.up.secrets import Secrets
 
 AREAS = ("gateway", "strategy", "market_data", "backtest")
 """Each has a schema and a role of its own in PostgreSQL, and a user in Valkey."""
+_MORE = {"market_data": ("ticks:*",)}  # live data for who reads it from Redis
 DATABASE = "mesh"
 CHECK_SECONDS = 0.5
 LONGEST_PAUSE = 10.0
@@ -89,7 +90,8 @@ def _patterns(area: str) -> tuple[str, ...]:
     which everybody notices that Redis was emptied.
     """
     name = area.replace("_", "*")  # `facts:marketdata` as well as `facts:market_data`
-    return (f"*:{name}", f"*:{name}:*", f"*:{{*:{name}}}", f"*:{{*:{name}:*}}", "mesh:epoch")
+    own = (f"*:{name}", f"*:{name}:*", f"*:{{*:{name}}}", f"*:{{*:{name}:*}}", "mesh:epoch")
+    return (*own, *_MORE.get(area, ()))
 
 
 def _postgres(config: Config, secrets: Secrets) -> Postgres:

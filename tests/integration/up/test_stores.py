@@ -41,7 +41,8 @@ async def _check_postgres(stores: Stores) -> None:
 
 def _check_valkey(stores: Stores) -> None:
     ours = redis.Redis.from_url(stores.redis["market_data"])
-    for key in ("facts:market_data", "facts:marketdata", "origin:{facts:marketdata}"):
+    own = ("facts:market_data", "facts:marketdata", "origin:{facts:marketdata}")
+    for key in (*own, "ticks:default:binance:BTCUSDT.BINANCE:QUOTE_TICK"):
         assert ours.set(key, "1")
     for command in (("SET", "facts:strategy", "1"), ("FLUSHALL",), ("CONFIG", "GET", "*")):
         with pytest.raises(redis.exceptions.NoPermissionError):
