@@ -77,7 +77,7 @@ def with_a_controller() -> list[tuple[int, int]]:
 
 
 class Failing(Strategy):
-    """Raises at its hundredth tick, or in a timer's handler."""
+    """Raises at its hundredth tick or in a timer's handler, or asks for a shutdown."""
 
     def __init__(self, where: str) -> None:
         super().__init__()
@@ -93,7 +93,9 @@ class Failing(Strategy):
     def on_trade_tick(self, tick: TradeTick) -> None:
         """Count."""
         self.ticks += 1
-        if self.where == "tick" and self.ticks == 100:
+        if self.ticks == 100 and self.where == "shutdown":
+            self.shutdown_system("enough")
+        if self.ticks == 100 and self.where == "tick":
             self._fail(tick)
 
     def _fail(self, _: Any) -> None:
@@ -187,7 +189,7 @@ class NeverConnecting(PlayingClient):
     refusal = ""
 
     async def _connect(self) -> None:
-        self.create_task(self._play())
+        await super()._connect()
         await asyncio.Event().wait()
 
     async def _play(self) -> None:

@@ -48,7 +48,8 @@ def in_backtest(case: Case) -> Log:
     witness = Witness(case)
     engine.add_strategy(witness)
     engine.add_data(case.data())
-    engine.run(start=pd.Timestamp(START, tz="UTC"))
+    end = max(d.ts_init for d in engine.data) + case.then_ns
+    engine.run(start=pd.Timestamp(START, tz="UTC"), end=pd.Timestamp(end, tz="UTC"))
     return witness.log_book
 
 
@@ -62,6 +63,7 @@ class PlayingClient(LiveMarketDataClient):
     async def _connect(self) -> None:
         for instrument in (BTC, ETH)[: self.case.instruments]:
             self._cache.add_instrument(instrument)
+        self.data = self.case.data()
         self.create_task(self._play())
 
     async def _disconnect(self) -> None:
@@ -78,7 +80,8 @@ class PlayingClient(LiveMarketDataClient):
 
     async def _play(self) -> None:
         driver = driver_of(self._clock)
-        await driver.play(batches(self.case.data()), self._handle_data, self.pace)
+        await driver.play(batches(self.data), self._handle_data, self.pace)
+        driver.advance_to(driver.now_ns + self.case.then_ns)
         self.on_end()
 
 

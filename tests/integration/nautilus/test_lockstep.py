@@ -48,8 +48,8 @@ def test_ls01_internal_bars_of_200k_ticks_equal_a_backtests() -> None:
 
 
 def test_ls02_timers_and_alerts_fire_at_the_same_data_times() -> None:
-    """LS-02: Timers, alerts, alerts set by alerts and alerts in the past fire as in a backtest."""
-    log = both(Case(20_000, bars=BARS[:1], ticks=True, timers=True))
+    """LS-02: Timers, alerts, chained and past alerts fire alike, after the last tick too."""
+    log = both(Case(20_000, bars=BARS[:1], ticks=True, timers=True, then_ns=10 * MINUTE))
     names = {entry[1] for entry in log if entry[0] in ("timer", "alert", "event")}
     assert names == {"seconds-7", "minute", "late", "alert", "chained", "chained-past"}
     assert all(entry[-1] == entry[2] for entry in log if entry[0] == "timer")
@@ -76,3 +76,10 @@ def test_ls05_a_pace_changes_nothing_but_when() -> None:
     """LS-05: Data, bars and timers of a paced replay come in the order of a lockstep one."""
     case = Case(4_000, bars=BARS[:2], ticks=True, timers=True)
     assert apart(in_node, case, 2_000.0) == apart(in_node, case)
+
+
+def test_ls06_bars_of_the_venue_match_orders_at_a_sandbox() -> None:
+    """LS-06: Orders are filled by played bars as in a backtest; a stock sandbox sees no bars."""
+    external = ("1-MINUTE-LAST-EXTERNAL",)
+    log = both(Case(2_000, kind="bars", bars=external, timers=True, orders=True))
+    assert {"OrderExpired", "OrderFilled", "OrderCanceled", "bar", "timer"} <= kinds(log)

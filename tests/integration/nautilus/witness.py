@@ -10,7 +10,7 @@ from nautilus_trader.core.data import Data
 from nautilus_trader.model.data import Bar, BarType, QuoteTick, TradeTick
 from nautilus_trader.model.enums import AggressorSide, OrderSide, TimeInForce
 from nautilus_trader.model.events import OrderEvent
-from nautilus_trader.model.identifiers import TradeId
+from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.objects import Price, Quantity
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
 from nautilus_trader.trading.strategy import Strategy
@@ -24,7 +24,11 @@ ETH = TestInstrumentProvider.ethusdt_binance()
 
 @dataclass(frozen=True)
 class Case:
-    """What to play, and what the strategy does. ``step_ns`` is the mean time between ticks."""
+    """What to play, and what the strategy does.
+
+    ``kind`` is of what data: ``trades``, ``quotes`` or ``bars`` (of the venue, by the minute).
+    ``step_ns`` is the mean time between ticks; ``then_ns`` how far time runs on after the last.
+    """
 
     count: int
     kind: str = "trades"
@@ -34,6 +38,7 @@ class Case:
     ticks: bool = False
     timers: bool = False
     orders: bool = False
+    then_ns: int = 0
 
     def data(self) -> list[Data]:
         """Return the ticks, in order of ``ts_init``; a third of them share it with another."""
@@ -46,7 +51,7 @@ class Case:
         walk = np.cumsum(random.normal(0, 0.5, self.count))
         sizes = random.integers(1, 2_000_000, self.count)
         which = random.integers(0, self.instruments, self.count)
-        make = _trade if self.kind == "trades" else _quote
+        make = {"trades": _trade, "quotes": _quote, "bars": _bar}[self.kind]
         return [
             make((BTC, ETH)[w], float(p), int(s), int(t), i)
             for i, (w, p, s, t) in enumerate(zip(which, walk, sizes, times, strict=True))
@@ -67,6 +72,16 @@ def _quote(instrument: Any, move: float, size: int, ts: int, number: int) -> Quo
     return QuoteTick(instrument.id, bid, ask, quantity, quantity, ts, ts)
 
 
+def _bar(instrument: Any, move: float, size: int, ts: int, number: int) -> Bar:
+    middle = 30_000 + move
+    spread = (0, 20, -20, 10 if size % 2 else -10)
+    prices = (Price(middle + offset, instrument.price_precision) for offset in spread)
+    ts_close = START + (number + 1) * MINUTE
+    volume = Quantity(size, instrument.size_precision)
+    bar_type = BarType.from_str(f"{instrument.id}-1-MINUTE-LAST-EXTERNAL")
+    return Bar(bar_type, *prices, volume, ts_close, ts_close)
+
+
 class Witness(Strategy):
     """Writes down all that reaches it, with what its clock shows."""
 
@@ -74,7 +89,7 @@ class Witness(Strategy):
         super().__init__()
         self.case = case
         self.log_book: list[tuple[Any, ...]] = []
-        self.quotes = 0
+        self.prices = 0
 
     def on_start(self) -> None:
         """Subscribe and set timers."""
@@ -88,7 +103,7 @@ class Witness(Strategy):
             self.subscribe_bars(BarType.from_str(f"{instrument.id}-{spec}"))
         if self.case.kind == "trades":
             self.subscribe_trade_ticks(instrument.id)
-        else:
+        elif self.case.kind == "quotes":
             self.subscribe_quote_ticks(instrument.id)
 
     def _set_timers(self) -> None:
@@ -124,9 +139,11 @@ class Witness(Strategy):
         """Note a bar."""
         prices = (str(bar.open), str(bar.high), str(bar.low), str(bar.close), str(bar.volume))
         self._note("bar", str(bar.bar_type), bar.ts_event, bar.ts_init, *prices)
+        if self.case.orders and self.case.kind == "bars":
+            self._trade_now_and_then(bar.bar_type.instrument_id, bar.close)
 
     def on_trade_tick(self, tick: TradeTick) -> None:
-        """Note a tick, and trade now and then."""
+        """Note a tick."""
         if self.case.ticks:
             self._note("trade", str(tick.instrument_id), tick.ts_init, str(tick.trade_id))
 
@@ -134,16 +151,18 @@ class Witness(Strategy):
         """Note a tick, and trade now and then."""
         if self.case.ticks:
             self._note("quote", str(tick.instrument_id), tick.ts_init, str(tick.bid_size))
-        self.quotes += 1
-        if self.case.orders and self.quotes % 40 == 0:
-            self._trade(tick)
+        if self.case.orders:
+            self._trade_now_and_then(tick.instrument_id, tick.bid_price)
 
-    def _trade(self, tick: QuoteTick) -> None:
-        """Send orders of several kinds around the present price."""
-        make, ids, size = self.order_factory, tick.instrument_id, Quantity.from_str("0.010000")
+    def _trade_now_and_then(self, ids: InstrumentId, last: Price) -> None:
+        """Send orders of several kinds around every fortieth price."""
+        self.prices += 1
+        if self.prices % 40:
+            return
+        make, size = self.order_factory, Quantity.from_str("0.010000")
 
         def price(offset: float) -> Price:
-            return Price(tick.bid_price.as_double() + offset, tick.bid_price.precision)
+            return Price(last.as_double() + offset, last.precision)
 
         big = Quantity.from_str("5.000000")  # more than there is at the best price
         self.submit_order(make.market(ids, OrderSide.SELL, size))

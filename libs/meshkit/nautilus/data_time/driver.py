@@ -51,8 +51,8 @@ class DataTimeDriver:
 
     @property
     def running(self) -> bool:
-        """Whether the node takes data: it has started, is not stopped, and no handler raised."""
-        return self._kernel.trader.is_running and not self._calls.failed
+        """Whether the node takes data: it has started, and was not stopped by anything since."""
+        return self._kernel.trader.is_running and not self._calls.stopped
 
     async def ready(self) -> None:
         """Wait until strategies have started and clients have done what these asked for.
@@ -121,7 +121,7 @@ class DataTimeDriver:
             self._step(data, deliver)
             if self._calls.tasks:
                 await self._commands_done()
-            if self._calls.failed:
+            if self._calls.stopped:
                 return False
             if time.monotonic() > turn_at:
                 await asyncio.sleep(0)
@@ -159,7 +159,7 @@ class DataTimeDriver:
 
     def _fail(self, error: Exception) -> None:
         """Do with an exception of a timer's handler or a venue as with one of a data handler."""
-        self._calls.failed = True
+        self._calls.stopped = True
         self._kernel.data_engine._handle_queue_exception(error, "data_time")
 
     async def _released(self, pace: Pace, ts_ns: int) -> bool:

@@ -19,10 +19,11 @@ class Calls:
 
     def __init__(self, kernel: NautilusKernel) -> None:
         self.thread = threading.get_ident()
+        """The thread of the event loop; until the node starts, the one that makes it."""
         self.inside = False
         """Whether an engine is at work, so that what it sends is sent from within."""
-        self.failed = False
-        """Whether a handler has raised: the node is stopping, or the process has ended."""
+        self.stopped = False
+        """Whether the node takes no more data: a handler has raised, or it is being stopped."""
         self.tasks: set[asyncio.Task[Any]] = set()
         """What clients were told to do, and may not have done yet; the driver takes it out."""
         self._engines = (kernel.data_engine, kernel.exec_engine)
@@ -73,7 +74,7 @@ class DirectEnqueuer(ThrottledEnqueuer[Any]):
         try:
             self._handler(msg)
         except Exception as error:
-            calls.failed = True
+            calls.stopped = True
             self._on_exception(error, self._qname)
         finally:
             calls.inside = False

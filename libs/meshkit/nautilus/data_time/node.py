@@ -1,12 +1,14 @@
 """A TradingNode whose clocks are moved by its data."""
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from nautilus_trader.adapters.sandbox import factory as sandbox_factory
+from nautilus_trader.common.messages import ShutdownSystem
 from nautilus_trader.live import node as stock_node
 from nautilus_trader.live.config import TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
@@ -29,15 +31,29 @@ class DataTimeKernel(NautilusKernel):
         with substituted(stock_kernel, LiveClock=timeline.clock_class):
             super().__init__(**kwargs)
         _stop_wall_checks(self.exec_engine)
-        self.driver = DataTimeDriver(self, timeline, make_direct(self))
+        self._calls = make_direct(self)
+        self.driver = DataTimeDriver(self, timeline, self._calls)
         timeline.driver = self.driver
 
     async def start_async(self) -> None:
-        """Start, and tell the driver how it went."""
+        """Start, and tell the driver when it is over."""
+        self._calls.thread = threading.get_ident()
+        self._calls.stopped = False
         try:
             await super().start_async()
         finally:
             self.driver.node_started()
+
+    async def stop_async(self) -> None:
+        """Stop; no more data is taken."""
+        self._calls.stopped = True
+        await super().stop_async()
+
+    def _on_shutdown_system(self, command: ShutdownSystem) -> None:
+        """Stop at the very object at which a component asks for it, as a backtest does."""
+        if command.trader_id == self.trader_id:
+            self._calls.stopped = True
+        super()._on_shutdown_system(command)
 
     async def _check_engines_connected(self) -> bool:
         engines = (self.data_engine, self.exec_engine)
