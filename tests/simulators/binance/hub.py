@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from simulators.binance.streams import Stream, parse
@@ -14,10 +15,11 @@ STREAMS_PER_SOCKET = 1024
 class Hub:
     """Who has subscribed to what; counts connections and subscriptions since the start.
 
-    ``limits`` makes the venue cut a client that sends more messages a second than is allowed.
+    ``limits`` makes the venue cut a client that sends more messages a second than is allowed;
+    ``begun`` is told each stream that is subscribed for the first time.
     """
 
-    def __init__(self, limits: bool) -> None:
+    def __init__(self, limits: bool, begun: Callable[[Stream], None]) -> None:
         self.wires: list[Wire] = []
         self.streams: dict[str, Stream] = {}  # by key: all that were ever subscribed
         self.timed: list[Stream] = []  # those of them that the clock drives
@@ -27,6 +29,7 @@ class Hub:
         self.subscribes = 0  # SUBSCRIBE messages and subscriptions in the address
         self._by_key: dict[str, list[Wire]] = {}
         self._limits = limits
+        self._begun = begun
 
     def join(self, wire: Wire, names: list[str]) -> None:
         """Take a new connection with the streams of its address."""
@@ -110,6 +113,7 @@ class Hub:
             self.timed.append(stream)
         if stream.kind == "diff":
             self.diffs.setdefault((stream.market, stream.symbol), []).append(stream)
+        self._begun(stream)
 
     def _unsubscribe(self, wire: Wire, names: list[str]) -> None:
         for name in names:

@@ -87,12 +87,14 @@ class Noticing(Listener):
             self._task = asyncio.get_running_loop().create_task(self._force())
         elif verb == "rebook":
             self._task = asyncio.get_running_loop().create_task(client._reconnect())
-        elif command.get("kind") == "depth":
+        elif command["kind"] == "depth" and verb == "subscribe":
             self.subscribe_order_book_deltas(InstrumentId.from_str(command["of"]), depth=10)
-        elif command.get("kind") == "all_prices":
+        elif command["kind"] == "depth":
+            self.unsubscribe_order_book_deltas(InstrumentId.from_str(command["of"]))
+        elif command["kind"] == "all_prices":
             about = {"instrument_id": InstrumentId.from_str(command["of"])}
             kind = DataType(BinanceFuturesMarkPriceUpdate, metadata=about)
-            self.subscribe_data(kind, client_id=ClientId(VENUE))
+            getattr(self, f"{verb}_data")(kind, client_id=ClientId(VENUE))
         else:
             super().obey(command)
 
@@ -108,8 +110,10 @@ class Noticing(Listener):
     def on_order_book_deltas(self, deltas: OrderBookDeltas) -> None:
         """Write the whole book that the deltas leave behind."""
         book = self.cache.order_book(deltas.instrument_id)
-        bids = [[str(level.price), str(level.size())] for level in book.bids()]
-        asks = [[str(level.price), str(level.size())] for level in book.asks()]
+        bids, asks = (
+            [[str(level.price), str(level.orders()[0].size)] for level in side]
+            for side in (book.bids(), book.asks())
+        )
         self.tell("deltas", sequence=deltas.sequence, bids=bids, asks=asks)
 
     def on_data(self, data: Any) -> None:

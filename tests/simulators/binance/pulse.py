@@ -29,6 +29,12 @@ class Pulse:
         self._opened: dict[str, int] = {}  # when the running kline of a stream opened
         self._due: dict[str, float] = {}  # when a stream speaks next, in the clock that it follows
 
+    def begin(self, stream: Stream) -> None:
+        """Take note of a stream's first subscription: from now on its klines are told."""
+        if stream.kind == "kline":
+            width = INTERVALS[stream.interval]
+            self._opened[stream.key] = opening(self._venue.clock.now(), width)
+
     def changed(self, symbol: Symbol, changes: list[Change], update: int) -> None:
         """Take what changed in a book, for the depth streams of its symbol."""
         for stream in self._venue.hub.diffs.get((symbol.market, symbol.name), ()):
@@ -97,7 +103,7 @@ class Pulse:
         if market is None:
             return
         now, width = self._venue.clock.now(), INTERVALS[stream.interval]
-        opened = self._opened.setdefault(stream.key, opening(now, width))
+        opened = self._opened[stream.key]
         while opened + width <= now:  # each one that ended, though the clock may have jumped
             self._say_kline(stream, opened, closed=True)
             opened = self._opened[stream.key] = opened + width

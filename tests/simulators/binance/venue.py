@@ -76,8 +76,8 @@ class Binance(Exchange):
         super().__init__(port)
         self.options = options or Options()
         self.clock = Clock(self.options.behind)
-        self.hub = Hub(self.options.limits)
         self.pulse = Pulse(self, self.options.ping_every)
+        self.hub = Hub(self.options.limits, self.pulse.begin)
         self.firehose = Firehose(self)
         self.failures = Failures()
         self.events: list[Event] = []
@@ -111,6 +111,15 @@ class Binance(Exchange):
     def ws(self, market: str = SPOT) -> str:
         """Give the base URL of a market's streams."""
         return f"ws://127.0.0.1:{self.port}/{market}"
+
+    def client(self, market: str = SPOT, **options: Any) -> dict[str, Any]:
+        """Give the configuration of Nautilus' data client for a market, as JSON, with options."""
+        return {
+            "account_type": "SPOT" if market == SPOT else "USDT_FUTURES",
+            "base_url_http": self.http,
+            "base_url_ws": self.ws(market),
+            "instrument_provider": {"load_all": True},
+        } | options
 
     def listed(self, market: str) -> dict[str, Symbol]:
         """Give a market's symbols by name."""
