@@ -6,6 +6,7 @@ from pathlib import Path
 
 from meshkit.config import Env
 from services.market_data.live.log import Bounds
+from services.market_data.live.recording.recorder import Limits
 from services.market_data.live.settings import Settings
 
 
@@ -15,7 +16,8 @@ class Config:
 
     ``uploads`` is where files wait to be imported; ``max_upload`` is the largest in bytes;
     ``imports`` is how many are worked on at once. ``ticks`` is how many batches each ``ticks:*``
-    stream keeps, 0 for no such streams. ``logs`` is where the processes of feeds write.
+    stream keeps, 0 for no such streams. ``logs`` is where the processes of feeds write, ``journal``
+    where live data waits to be written to the catalog.
     """
 
     listen: str
@@ -30,6 +32,8 @@ class Config:
     live: Settings = field(default_factory=Settings)
     ticks: int = 1_000
     logs: Path = Path("logs")
+    journal: Path = Path("journal")
+    recording: Limits = field(default_factory=Limits)
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> "Config":
@@ -48,6 +52,10 @@ class Config:
             imports=env.integer("MESH_MARKET_DATA_IMPORTS", 1, minimum=1),
             live=_live(env),
             logs=env.path("MESH_MARKET_DATA_LOGS", str(catalog / ".logs")),
+            journal=env.path("MESH_MARKET_DATA_JOURNAL", str(catalog / ".journal")),
+            recording=Limits(
+                journal=env.integer("MESH_MARKET_DATA_JOURNAL_MB", 2_048, minimum=64) * 2**20
+            ),
             ticks=env.integer("MESH_MARKET_DATA_TICKS", 1_000),
         )
         env.check()

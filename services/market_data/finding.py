@@ -1,7 +1,7 @@
 """Where the rows of a series are, for all that read them."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from meshkit.database import Database
@@ -16,6 +16,9 @@ from services.market_data.writing import Writer
 MOVE_LOOKS, MOVE_SECONDS = 100, 0.05
 """How often, and after what time, a file is looked for that is being moved into place."""
 
+type Flush = Callable[[str, Series], Awaitable[None]]
+"""Writes all that was received of a series of a project."""
+
 
 class Finder:
     """Finds and opens the files of a range; the errors say what there is instead."""
@@ -27,6 +30,16 @@ class Finder:
         self._files = files
         self._instruments = instruments
         self._writer = writer
+        self._flush: Flush | None = None
+
+    def use(self, flush: Flush) -> None:
+        """Have a recorder write what it has received before anything is read."""
+        self._flush = flush
+
+    async def fresh(self, project: str, series: Series) -> None:
+        """See to it that what was received of a series until now is in the catalog."""
+        if self._flush is not None:
+            await self._flush(project, series)
 
     async def instrument(
         self, project: str, instrument_id: str, where: Mapping[str, str]
@@ -65,6 +78,7 @@ class Finder:
         self, project: str, series: Series, start: int, end: int, where: Mapping[str, str]
     ) -> list[File]:
         """Return the files of a range; raises when there are none."""
+        await self.fresh(project, series)
         async with self._database.connection() as tx:
             files = await self._files.find(tx, project, series, start, end)
             if files:

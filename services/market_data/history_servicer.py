@@ -21,19 +21,35 @@ from services.market_data.errors import bad_field
 from services.market_data.file_store import FileStore
 from services.market_data.finding import Finder
 from services.market_data.import_servicer import ImportServicer
+from services.market_data.live.recording.showing import recorded_gap
+from services.market_data.live.recording.store import RecordingStore
 from services.market_data.merging import Counts, find_gaps
+from services.market_data.ranges import RangeStore
 from services.market_data.tables import KINDS, to_client
 from services.market_data.writing import Writer, read_times
+
+MOST_MISSED = 1_000
+"""Recorded gaps that are shown."""
 
 
 class HistoryServicer(ImportServicer):
     """Unpack, call, pack."""
 
-    def __init__(self, files: FileStore, writer: Writer, finder: Finder, *others: Any) -> None:
+    def __init__(
+        self,
+        files: FileStore,
+        writer: Writer,
+        finder: Finder,
+        ranges: RangeStore,
+        recordings: RecordingStore,
+        *others: Any,
+    ) -> None:
         super().__init__(*others)
         self._files = files
         self._writer = writer
         self._finder = finder
+        self._ranges = ranges
+        self._recordings = recordings
 
     async def ListCoverage(self, request: rpc.ListCoverageRequest, _: Any) -> Any:
         """Return what the catalog holds, by kind and instrument."""
@@ -58,9 +74,11 @@ class HistoryServicer(ImportServicer):
         project = caller().project(request.project)
         kind = convert.kind_name(request.kind)
         series = Series.of("", kind, request.instrument_id, request.bar_type)
+        await self._finder.fresh(project, series)
         async with self._database.connection() as tx:
             covered = await self._finder.covered(tx, project, series)
             files = await self._files.find(tx, project, series)
+            missed = await self._recordings.gaps(tx, project, series, MOST_MISSED)
         counts = Counts()
         catalog = self._writer.catalog(project)
         times = await asyncio.to_thread(read_times, catalog, [file.path for file in files])
@@ -69,6 +87,7 @@ class HistoryServicer(ImportServicer):
             coverage=convert.coverage(project, covered),
             files=[convert.file(file) for file in files],
             gaps=[convert.gap(*each) for each in counts.gaps],
+            recorded_gaps=[recorded_gap(each) for each in missed],
         )
 
     async def ReadHistory(
@@ -94,6 +113,8 @@ class HistoryServicer(ImportServicer):
             await self._finder.found(project, series, start, end, {})
 
             async def also(tx: Any, rows: int) -> None:
+                who = caller().subject
+                await self._ranges.remove(tx, project, who, series, (start, end))
                 await events.tell_data(tx, self._files, project, caller().subject, series)
 
             return await self._writer.delete(project, caller().subject, series, start, end, also)

@@ -23,6 +23,7 @@ from services.market_data.file_store import FileStore
 from services.market_data.merging import Counts, Lines
 from services.market_data.parsing.columns import Precision
 from services.market_data.preparing import Task, prepare, read
+from services.market_data.ranges import RangeStore
 from services.market_data.store import InstrumentStore, JobStore
 from services.market_data.uploads import Uploads
 from services.market_data.writing import Write, Writer
@@ -45,6 +46,7 @@ class Importing:
         writer: Writer,
         uploads: Uploads,
         at_once: int,
+        ranges: RangeStore,
     ) -> None:
         self._database = database
         self._jobs = jobs
@@ -52,6 +54,7 @@ class Importing:
         self._files = files
         self._writer = writer
         self._uploads = uploads
+        self._ranges = ranges
         self._slots = asyncio.Semaphore(at_once)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -147,6 +150,10 @@ class Importing:
             if done is None:
                 return False  # cancelled meanwhile
             await events.tell_job(tx, done)
+            if not series.step:  # bars show their holes themselves
+                times = given.rows["ts_init"]
+                known = times[0].as_py(), times[-1].as_py()
+                await self._ranges.add(tx, job.project, job.owner, series, known)
             await events.tell_data(tx, self._files, job.project, job.owner, series)
             return True
 

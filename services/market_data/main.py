@@ -7,6 +7,9 @@ from pathlib import Path
 import redis.asyncio
 
 from mesh.marketdata.v1.feed_service_pb2_grpc import add_FeedServiceServicer_to_server
+from mesh.marketdata.v1.history_job_service_pb2_grpc import (
+    add_HistoryJobServiceServicer_to_server,
+)
 from mesh.marketdata.v1.history_service_pb2_grpc import add_HistoryServiceServicer_to_server
 from mesh.marketdata.v1.instrument_service_pb2_grpc import add_InstrumentServiceServicer_to_server
 from meshkit.database import Database
@@ -19,11 +22,14 @@ from services.market_data.config import Config
 from services.market_data.feed_servicer import FeedServicer
 from services.market_data.file_store import FileStore
 from services.market_data.finding import Finder
+from services.market_data.history_job_servicer import HistoryJobServicer
 from services.market_data.history_servicer import HistoryServicer
 from services.market_data.importing import Importing
 from services.market_data.instrument_servicer import InstrumentServicer
 from services.market_data.live.hub import LiveHub
-from services.market_data.live.ports import NoRecorder, Recorder, Starter
+from services.market_data.live.ports import Starter
+from services.market_data.live.recording.serving import kept
+from services.market_data.live.recording.store import RecordingStore
 from services.market_data.live.serving import (
     FEEDS,
     MARKET_DATA,
@@ -33,12 +39,14 @@ from services.market_data.live.serving import (
 )
 from services.market_data.live.venues import Venues
 from services.market_data.market_data_servicer import MarketDataServicer
+from services.market_data.ranges import RangeStore
 from services.market_data.store import InstrumentStore, JobStore
 from services.market_data.uploads import Uploads
 from services.market_data.writing import Writer
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 HISTORY = "mesh.marketdata.v1.HistoryService"
+HISTORY_JOBS = "mesh.marketdata.v1.HistoryJobService"
 INSTRUMENTS = "mesh.marketdata.v1.InstrumentService"
 
 
@@ -71,7 +79,7 @@ async def serve() -> None:
         venues = Venues()
         start = starter(venues, config.logs, os.environ)
         await add_live(stack, server, database, client, hub, config, finder, venues, start)
-        await server.start(HISTORY, INSTRUMENTS, FEEDS, MARKET_DATA)
+        await server.start(HISTORY, INSTRUMENTS, FEEDS, MARKET_DATA, HISTORY_JOBS)
         await server.wait()
 
 
@@ -80,15 +88,18 @@ async def add_services(
 ) -> Finder:
     """Register the services of stored data, after what an earlier life left is mended."""
     files, jobs, instruments = FileStore(), JobStore(), InstrumentStore()
+    ranges, recordings = RangeStore(), RecordingStore()
     writer = Writer(database, files, config.catalog)
     await writer.recover()
     uploads = Uploads(config.uploads, config.max_upload)
-    importing = Importing(database, jobs, instruments, files, writer, uploads, config.imports)
+    importing = Importing(
+        database, jobs, instruments, files, writer, uploads, config.imports, ranges
+    )
     await stack.enter_async_context(importing.running())
     finder = Finder(database, files, instruments, writer)
-    history = HistoryServicer(
-        files, writer, finder, database, jobs, instruments, importing, uploads, hub
-    )
+    about_data = files, writer, finder, ranges, recordings
+    about_imports = database, jobs, instruments, importing, uploads, hub
+    history = HistoryServicer(*about_data, *about_imports)
     add_HistoryServiceServicer_to_server(history, server.grpc)
     add_InstrumentServiceServicer_to_server(
         InstrumentServicer(database, instruments, writer), server.grpc
@@ -108,9 +119,18 @@ async def add_live(
     start: Starter,
 ) -> LiveHub:
     """Register the services of live data; the feeds that subscriptions want begin to connect."""
-    recorder: Recorder = NoRecorder()
+    made = kept(
+        database, FileStore(), InstrumentStore(), config.catalog, config.journal, config.recording
+    )
+    await stack.enter_async_context(made.recorder.running())
+    finder.use(made.recorder.flush)
     hub = await stack.enter_async_context(
-        open_hub(database, client, server, config, start, recorder)
+        open_hub(database, client, server, config, start, made.recorder)
+    )
+    made.feeds.use(hub)
+    await stack.enter_async_context(made.jobs.running())
+    add_HistoryJobServiceServicer_to_server(
+        HistoryJobServicer(database, made.job_store, made.jobs, hub, watches), server.grpc
     )
     feeds = FeedServicer(database, hub, watches, venues, finder)
     add_FeedServiceServicer_to_server(feeds, server.grpc)

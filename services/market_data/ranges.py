@@ -3,6 +3,11 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.market_data.catalog import Catalog, File
 from services.market_data.domain import FIRST, LAST, Series
 
 type Range = tuple[int, int]
@@ -21,6 +26,17 @@ def missing(wanted: Range, known: Iterable[Range]) -> list[Range]:
     if start <= end:
         holes.append((start, end))
     return holes
+
+
+def stretches(catalog: Catalog, files: Iterable[File], step: int) -> list[Range]:
+    """Return the stretches of bars in files that follow each other without a hole."""
+    tables = [pq.read_table(catalog.root / file.path, columns=["ts_event"]) for file in files]
+    if not tables:
+        return []
+    times = np.sort(pa.concat_tables(tables)["ts_event"].to_numpy().astype(np.int64))
+    breaks = np.flatnonzero(np.diff(times) > step * 3 // 2)
+    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(times) - 1)
+    return [(int(times[a]), int(times[b])) for a, b in zip(firsts, lasts, strict=True)]
 
 
 class RangeStore:

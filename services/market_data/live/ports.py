@@ -103,15 +103,13 @@ class NoRecorder:
         return "", ""
 
 
-class Feeds(Protocol):
-    """What the recorder and history jobs use of feeds; ``LiveHub`` is one.
+class Asked(Protocol):
+    """What recorder and history jobs ask of feeds.
 
-    All but ``find`` start the feed's process when it is idle, wait for it, and raise
-    ``FeedUnavailable`` when it is not connected in time, ``FeedNotFound`` when there is none.
+    Both start the feed's process when it is idle, wait for it, and raise ``FeedUnavailable`` when
+    it is not connected in time, ``FeedNotFound`` when there is none, and ``VenueAnswer``
+    (``reason``, ``message``, ``retry_after``) when it is refused.
     """
-
-    def find(self, project: str, feed_id: str) -> Feed:
-        """Return a feed; raises ``FeedNotFound``."""
 
     async def instrument(
         self, project: str, feed_id: str, instrument_id: str
@@ -121,7 +119,11 @@ class Feeds(Protocol):
     def history(
         self, project: str, feed_id: str, channel: Channel, start: int, end: int, limit: int = 0
     ) -> AsyncIterator[HistoryRows]:
-        """Yield what the venue has of a closed range (unix ns), in the order of time.
+        """Yield what the venue has of a closed range (unix ns), in the order of time."""
 
-        Raises ``VenueAnswer`` (``reason``, ``message``, ``retry_after``) when it is refused.
-        """
+
+class Feeds(Asked, Protocol):
+    """Feeds that can be looked up, too; ``LiveHub`` is one."""
+
+    def find(self, project: str, feed_id: str) -> Feed:
+        """Return a feed; raises ``FeedNotFound``."""

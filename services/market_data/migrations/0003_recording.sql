@@ -40,7 +40,7 @@ CREATE TABLE recorded_gaps (
 CREATE INDEX recorded_gaps_by_series ON recorded_gaps (project, kind, identifier, from_init);
 
 -- Ranges of the venue's time of which the catalog has all that there is, as far as is known: they
--- are not asked for again. They do not touch each other.
+-- are not asked for again. They do not touch each other. Of bars the rows themselves tell, too.
 CREATE TABLE known_ranges (
     project    text   NOT NULL,
     kind       text   NOT NULL,
@@ -51,7 +51,7 @@ CREATE TABLE known_ranges (
     PRIMARY KEY (project, kind, identifier, first_ns)
 );
 INSERT INTO known_ranges (project, kind, identifier, owner, first_ns, last_ns)
-SELECT project, kind, identifier, min(owner), first_ns, max(last_ns) FROM catalog_files
+SELECT project, kind, identifier, min(owner), first_ns, max(last_ns) FROM catalog_files WHERE kind <> 'BAR'
 GROUP BY project, kind, identifier, first_ns;
 
 CREATE TABLE history_jobs (

@@ -20,6 +20,7 @@ from services.market_data import sample
 from services.market_data.domain import Job
 from services.market_data.file_store import FileStore
 from services.market_data.importing import Importing
+from services.market_data.ranges import RangeStore
 from services.market_data.store import InstrumentStore, JobStore
 from services.market_data.uploads import Uploads
 from services.market_data.writing import Writer
@@ -97,6 +98,7 @@ async def test_md15_accepted_uploads_are_done_after_a_restart(served: Served) ->
             Writer(database, files, served.catalog),
             Uploads(served.config.uploads, 2**20),
             1,
+            RangeStore(),
         )
         async with importing.running():
             done, given_up = await ended(served, left), await ended(served, deadly)

@@ -13,7 +13,7 @@ from mesh.marketdata.v1.live_pb2 import MarketDataBatch
 from services.market_data.domain import Series
 from services.market_data.live.domain import Channel
 from services.market_data.live.errors import VenueAnswer
-from services.market_data.live.ports import Feeds
+from services.market_data.live.ports import Asked
 from services.market_data.live.recording.columns import Precision, rows_of
 
 CUT = 100
@@ -46,7 +46,7 @@ class Fetcher:
     """Asks for one series; learns how the venue cuts its answers."""
 
     def __init__(
-        self, feeds: Feeds, project: str, feed_id: str, series: Series, precision: Precision
+        self, feeds: Asked, project: str, feed_id: str, series: Series, precision: Precision
     ) -> None:
         self._feeds = feeds
         self._about = project, feed_id

@@ -23,7 +23,7 @@ from services.market_data.live.history.domain import FILLED, HistoryJob
 from services.market_data.live.history.fetching import MANY, Fetcher, Piece
 from services.market_data.live.history.store import HistoryJobStore
 from services.market_data.live.history.telling import tell
-from services.market_data.live.ports import Feeds
+from services.market_data.live.ports import Asked
 from services.market_data.live.recording.columns import TooPrecise
 from services.market_data.live.recording.definitions import (
     Definitions,
@@ -31,7 +31,7 @@ from services.market_data.live.recording.definitions import (
     OtherInstrument,
 )
 from services.market_data.live.recording.store import RecordingStore
-from services.market_data.ranges import RangeStore, missing
+from services.market_data.ranges import RangeStore, missing, stretches
 
 log = logging.getLogger("market_data.history")
 
@@ -80,6 +80,8 @@ class HistoryJobs:
         ranges: RangeStore,
         files: FileStore,
         adder: Adder,
+        feeds: Asked,
+        definitions: Definitions,
         limits: Limits | None = None,
     ) -> None:
         self._database = database
@@ -89,18 +91,14 @@ class HistoryJobs:
         self._files = files
         self._adder = adder
         self._limits = limits or Limits()
-        self._feeds: Feeds | None = None
-        self._definitions: Definitions | None = None
+        self._feeds = feeds
+        self._definitions = definitions
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(self._limits.at_once)
         )
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, float] = {}
         self._open = False
-
-    def use(self, feeds: Feeds, definitions: Definitions) -> None:
-        """Ask these feeds from now on."""
-        self._feeds, self._definitions = feeds, definitions
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -212,8 +210,6 @@ class HistoryJobs:
             await self._finish(job, SUCCEEDED)
 
     async def _work(self, job: HistoryJob) -> None:
-        assert self._feeds is not None  # set before running()
-        assert self._definitions is not None
         definitions, about = self._definitions, (job.project, job.feed_id, job.owner)
         try:
             precision = await self._patiently(
@@ -237,7 +233,10 @@ class HistoryJobs:
             return [wanted] if wanted[0] <= wanted[1] else []
         async with self._database.connection() as tx:
             known = await self._ranges.find(tx, job.project, job.series, *wanted)
-        return missing(wanted, known)
+            files = await self._files.find(tx, job.project, job.series) if job.series.step else []
+        catalog = self._adder.catalog(job.project)
+        stored = await asyncio.to_thread(stretches, catalog, files, job.series.step)
+        return missing(wanted, [*known, *stored])
 
     async def _pieces(self, fetcher: Fetcher, start: int, end: int) -> Piece:
         """Return pieces that are worth writing together."""

@@ -5,7 +5,8 @@ import asyncio
 from meshkit.database import Database
 from services.market_data.domain import StoredInstrument
 from services.market_data.engine import instruments as engine
-from services.market_data.live.ports import Feeds
+from services.market_data.live.errors import FeedUnavailable, VenueAnswer
+from services.market_data.live.ports import Asked
 from services.market_data.live.recording.columns import Precision
 from services.market_data.store import InstrumentStore
 from services.market_data.writing import Writer
@@ -23,7 +24,7 @@ class Definitions:
     """Finds instruments of projects, and makes those that are missing."""
 
     def __init__(
-        self, database: Database, instruments: InstrumentStore, writer: Writer, feeds: Feeds
+        self, database: Database, instruments: InstrumentStore, writer: Writer, feeds: Asked
     ) -> None:
         self._database = database
         self._instruments = instruments
@@ -39,10 +40,16 @@ class Definitions:
     async def ensure(self, project: str, feed_id: str, owner: str, instrument_id: str) -> Precision:
         """Return the precision of an instrument, which the project has afterwards.
 
-        Raises ``OtherInstrument``, ``NotAtVenue``, and what the feed raises.
+        Raises ``OtherInstrument``, ``NotAtVenue``, and what the feed raises; the project's is good
+        enough when the feed cannot answer.
         """
         ours = await self.known(project, instrument_id)
-        definition = await self._feeds.instrument(project, feed_id, instrument_id)
+        try:
+            definition = await self._feeds.instrument(project, feed_id, instrument_id)
+        except (VenueAnswer, FeedUnavailable):
+            if ours is None:
+                raise
+            return ours
         if definition is None:
             if ours is None:
                 raise NotAtVenue(f"The venue has no instrument {instrument_id}.")

@@ -69,8 +69,12 @@ class Flusher:
                     await self.reload(taking)
 
     async def end(self, taking: Taking) -> None:
-        """Write all, and note that the series is not recorded any more."""
-        await self.flush(taking)
+        """Write all, and note that the series is not recorded any more.
+
+        What has no instrument yet stays in the journal, for a life that knows it.
+        """
+        if taking.precision is not None:
+            await self.flush(taking)
         async with taking.lock:
             jobs: list[str] = []
             row = replace(taking.row, active=False)
@@ -150,9 +154,8 @@ class Flusher:
         for gap in made.ended:
             await self._end_gap(tx, taking, gap, jobs)
         if made.gap is not None and not made.gap.id:
-            made.gap = replace(
-                made.gap, id=await self.store.open_gap(tx, row.project, row.owner, series, made.gap)
-            )
+            id_ = await self.store.open_gap(tx, row.project, row.owner, series, made.gap)
+            made.gap = replace(made.gap, id=id_)
 
     async def _end_gap(self, tx: Any, taking: Taking, gap: RecordedGap, jobs: list[str]) -> None:
         """Store the end of a gap, with the job that fills it."""

@@ -50,11 +50,13 @@ class Limits:
 class CatalogRecorder:
     """The ``Recorder`` of the live half; ``async with running()`` around all of its use."""
 
-    def __init__(self, flusher: Flusher, limits: Limits | None = None) -> None:
+    def __init__(
+        self, flusher: Flusher, definitions: Definitions, limits: Limits | None = None
+    ) -> None:
         self._flusher = flusher
         self._journal: Journal = flusher.journal
         self._limits = limits or Limits()
-        self._definitions: Definitions | None = None
+        self._definitions = definitions
         self._takings: dict[tuple[str, Series], Taking] = {}
         self._channels: dict[tuple[str, str, Channel], Taking] = {}
         self._preparing: dict[tuple[str, Series], asyncio.Task[None]] = {}
@@ -63,10 +65,6 @@ class CatalogRecorder:
         self._held_since = 0.0
         self._rows = 0
         self._wake = asyncio.Event()
-
-    def use(self, definitions: Definitions) -> None:
-        """Find instruments by these from now on. They need the hub, which needs the recorder."""
-        self._definitions = definitions
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -112,9 +110,10 @@ class CatalogRecorder:
             return
         self._retry_held()
         await self._await_prepared(taking)
-        if taking.precision is not None:
-            await self._flusher.end(taking)
-        self._forget(taking)
+        task = self._preparing.pop(taking.key, None)
+        if task is not None:
+            task.cancel()
+        await self._flusher.end(taking)
 
     def take(self, project: str, feed_id: str, channel: Channel, epoch: str, batch: Batch) -> None:
         """Take a batch of a channel being recorded. Returns at once and never raises."""
@@ -271,7 +270,6 @@ class CatalogRecorder:
 
     async def _write_left(self) -> None:
         """Write what was left of series whose instrument the project has."""
-        assert self._definitions is not None  # set before it runs
         for taking in self._takings.values():
             if taking.waiting:
                 project, series = taking.key
@@ -287,7 +285,6 @@ class CatalogRecorder:
             self._preparing[taking.key] = asyncio.create_task(self._ensure(taking))
 
     async def _ensure(self, taking: Taking) -> None:
-        assert self._definitions is not None
         row, pause = taking.row, self._limits.retry
         about = row.project, row.feed_id, row.owner, row.series.instrument_id
         while True:
@@ -317,12 +314,6 @@ class CatalogRecorder:
         task = self._preparing.get(taking.key)
         if task is not None and taking.precision is None:
             await asyncio.wait([task], timeout=self._limits.patience)
-
-    def _forget(self, taking: Taking) -> None:
-        self._takings.pop(taking.key, None)
-        task = self._preparing.pop(taking.key, None)
-        if task is not None:
-            task.cancel()
 
 
 def _refused(taking: Taking, why: str) -> Taking:

@@ -60,13 +60,12 @@ class Taking:
 
     def begin(self, row: Recording) -> None:
         """Record on behalf of a feed; after a hole or a pause, a book from its next snapshot."""
-        self.row = replace(row, **_place(self.row))
-        self.refused, self.continuing = "", False
+        was = self.row
+        self.row = replace(
+            row, position=was.position, last_init=was.last_init, last_event=was.last_event
+        )
+        self.refused, self.continuing, self.precision = "", False, None
         self.waits = row.series.kind == DELTAS
-
-
-def _place(row: Recording) -> dict[str, int]:
-    return {"position": row.position, "last_init": row.last_init, "last_event": row.last_event}
 
 
 @dataclass

@@ -1,0 +1,48 @@
+"""Recorder and history jobs put together: what ``main`` opens before and after the hub."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from meshkit.database import Database
+from services.market_data.adding import Adder
+from services.market_data.file_store import FileStore
+from services.market_data.live.history.jobs import HistoryJobs
+from services.market_data.live.history.store import HistoryJobStore
+from services.market_data.live.recording.definitions import Definitions
+from services.market_data.live.recording.flushing import Flusher
+from services.market_data.live.recording.journal import Journal
+from services.market_data.live.recording.late import LateFeeds
+from services.market_data.live.recording.recorder import CatalogRecorder, Limits
+from services.market_data.live.recording.store import RecordingStore
+from services.market_data.ranges import RangeStore
+from services.market_data.store import InstrumentStore
+
+
+@dataclass(frozen=True)
+class Kept:
+    """``recorder.running()`` goes around the hub, ``jobs.running()`` inside it; ``feeds.use(hub)``
+    as soon as there is one.
+    """
+
+    recorder: CatalogRecorder
+    jobs: HistoryJobs
+    job_store: HistoryJobStore
+    feeds: LateFeeds
+
+
+def kept(
+    database: Database,
+    files: FileStore,
+    instruments: InstrumentStore,
+    catalog: Path,
+    journal: Path,
+    limits: Limits,
+) -> Kept:
+    """Make recorder and history jobs of a catalog."""
+    store, ranges, feeds = RecordingStore(), RangeStore(), LateFeeds()
+    adder = Adder(database, files, catalog)
+    definitions = Definitions(database, instruments, adder, feeds)
+    job_store = HistoryJobStore()
+    jobs = HistoryJobs(database, job_store, store, ranges, files, adder, feeds, definitions)
+    flusher = Flusher(database, store, files, ranges, adder, Journal(journal), jobs)
+    return Kept(CatalogRecorder(flusher, definitions, limits), jobs, job_store, feeds)
