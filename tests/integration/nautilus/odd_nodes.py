@@ -1,6 +1,7 @@
 """Nodes that meet something out of the ordinary; each function runs in a process of its own."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from datetime import timedelta
 from math import inf
@@ -241,6 +242,30 @@ async def _played_twice() -> str:
         pace.resume()
         await asyncio.wait_for(ended.wait(), BOUND_S)
     return refusal
+
+
+class Threads(Witness):
+    """Notes the threads on which ticks come."""
+
+    def on_trade_tick(self, tick: TradeTick) -> None:
+        """Note the thread."""
+        self.log_book.append((threading.get_ident(),))
+
+
+def told_by_another_thread() -> bool:
+    """Return whether what another thread sends is handled on the loop's."""
+    return asyncio.run(_told_by_another_thread())
+
+
+async def _told_by_another_thread() -> bool:
+    witness = Threads(CASE)
+    PlayingClient.pace = Pace(paused=True)
+    async with running(CASE, witness) as (node, _):
+        await node.driver.ready()
+        tick = CASE.data()[0]
+        await asyncio.to_thread(node.kernel.data_engine.process, tick)
+        await until(lambda: bool(witness.log_book))
+    return witness.log_book == [(threading.get_ident(),)]
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -1,4 +1,4 @@
-"""What happens to a node on data time out of the ordinary: cases LS-10 to LS-18."""
+"""What happens to a node on data time out of the ordinary: cases LS-10 to LS-19."""
 
 from concurrent.futures.process import BrokenProcessPool
 
@@ -68,3 +68,8 @@ def test_ls17_a_stock_node_is_refused_with_the_remedy() -> None:
 def test_ls18_there_is_one_player() -> None:
     """LS-18: A second source is refused while one is played."""
     assert "Merge the sources" in apart(odd_nodes.played_twice)
+
+
+def test_ls19_messages_of_other_threads_are_handled_on_the_loops() -> None:
+    """LS-19: A message sent by another thread is handled on the loop's thread, in its turn."""
+    assert apart(odd_nodes.told_by_another_thread)

@@ -1,4 +1,4 @@
-"""A replay's pace: cases LS-20 to LS-23. The wall's time is the test's own."""
+"""A replay's pace: cases LS-20 to LS-24. The wall's time is the test's own."""
 
 import asyncio
 from collections.abc import Callable

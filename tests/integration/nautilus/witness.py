@@ -110,7 +110,7 @@ class Witness(Strategy):
         self.clock.set_timer("seconds-7", timedelta(seconds=7), callback=self._on_timer)
         self.clock.set_timer("minute", timedelta(minutes=1), callback=self._on_timer)
         start = pd.Timestamp(START + 30 * MINUTE, tz="UTC").floor("1min")
-        self.clock.set_timer("late", timedelta(minutes=3), start_time=start)
+        self.clock.set_timer("A", timedelta(minutes=3), start_time=start)  # before TIME_BAR_…
         self.clock.set_time_alert("alert", start + timedelta(seconds=1), callback=self._on_alert)
 
     def _on_timer(self, event: Any) -> None:
