@@ -35,6 +35,9 @@ LARGEST, LARGEST_FIRST = 256 * 2**10, 2 * 2**20
 SCAN = 4_096
 """Entries that are looked at before others get their turn."""
 
+FEW = 16
+"""Channels whose times are looked through for each cursor."""
+
 BOOK_SECONDS = 5.0
 """How long a snapshot of a book is waited for."""
 
@@ -128,9 +131,11 @@ class Watch:
         )
 
     def _read_to(self) -> int:
-        """Return a time up to which the reader has every channel; an older one is as true."""
+        """Return a time up to which the reader has every channel; an older one is as true, so of
+        many channels it is not looked for each time.
+        """
         now = asyncio.get_running_loop().time()
-        if now - self._timed >= 1.0:
+        if not self._time or len(self._items) <= FEW or now - self._timed >= 1.0:
             self._timed = now
             self._time = min((i.last for i in self._items.values() if i.last), default=0)
         return self._time

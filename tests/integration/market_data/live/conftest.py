@@ -201,6 +201,12 @@ class Live:
         found: pb.Subscription = (await self.data.GetSubscription(request)).subscription
         return found
 
+    async def delete(self, subscription_id: str) -> None:
+        """Delete a subscription."""
+        await self.data.DeleteSubscription(
+            rpc.DeleteSubscriptionRequest(request_id=new_id(), subscription_id=subscription_id)
+        )
+
     async def get_feed(self, feed_id: str = "sim") -> pb.Feed:
         """Return a feed."""
         found: pb.Feed = (await self.feeds.GetFeed(feed_rpc.GetFeedRequest(feed_id=feed_id))).feed
