@@ -20,6 +20,9 @@ DIGITS = Context(prec=60, rounding=ROUND_HALF_EVEN)
 PLACES = Decimal(1).scaleb(-16)
 """Decimals of an average price: as many as Nautilus holds."""
 
+FIXED = 16
+"""Decimals by which Nautilus scales what it calls raw."""
+
 BUY = "BUY"
 
 
@@ -54,9 +57,9 @@ def of_book(book: OrderBook, levels: int = 0) -> Book:
 
 def _level(level: Any) -> Level:
     orders = level.orders()
-    size = sum((order.size.as_decimal() for order in orders), Decimal(0))
+    size = sum((decimal_of(order.size) for order in orders), Decimal(0))
     count = len(orders) if len(orders) > 1 else 0  # a book by price has one made-up order a level
-    return Level(level.price.as_decimal(), size, count)
+    return Level(decimal_of(level.price), size, count)
 
 
 def of_depth(depth: OrderBookDepth10) -> Book:
@@ -69,7 +72,13 @@ def of_depth(depth: OrderBookDepth10) -> Book:
 def _places(orders: list[Any], counts: list[int]) -> Iterator[Level]:
     for order, count in zip(orders, counts, strict=True):
         if order.size:
-            yield Level(order.price.as_decimal(), order.size.as_decimal(), count)
+            yield Level(decimal_of(order.price), decimal_of(order.size), count)
+
+
+def decimal_of(value: Any) -> Decimal:
+    """Return a price or quantity with the decimals of its precision, as ``str`` shows it."""
+    places = value.precision
+    return Decimal(value.raw // 10 ** (FIXED - places)).scaleb(-places)
 
 
 # -- answers

@@ -1,8 +1,8 @@
 """Ticks → batches of columns, in one order over all channels.
 
 A tick costs one ``list.append``. After the first tick of an idle time, everything is sent at the
-end of the loop's turn; under load a sweep over all channels comes each 2 to 20 ms, as rare as
-keeps sweeping to a tenth of the time.
+end of the loop's turn; under load a sweep over all channels comes each 2 to 10 ms, as rare as
+keeps sweeping to a quarter of the time.
 """
 
 import asyncio
@@ -22,10 +22,10 @@ log = logging.getLogger("market_data.feed")
 ROWS = 500
 """Rows of the largest batch."""
 
-SHORTEST, LONGEST = 0.002, 0.020
+SHORTEST, LONGEST = 0.002, 0.010
 """Seconds between two sweeps."""
 
-SHARE = 10.0
+SHARE = 4.0
 """Sweeps take at most one part in so many of the time."""
 
 

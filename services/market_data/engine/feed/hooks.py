@@ -16,7 +16,14 @@ from services.market_data.engine.feed.troubles import Trouble, trouble
 
 log = logging.getLogger("market_data.feed")
 
-_noted: ContextVar[list[str] | None] = ContextVar("noted", default=None)
+
+class Noted(list[str]):
+    """Errors that were logged in a call; tasks that the call leaves behind add none to it."""
+
+    over = False
+
+
+_noted: ContextVar[Noted | None] = ContextVar("noted", default=None)
 
 _UNREAD = ("pars", "decod", "unrecogni", "malformed", "handling websocket", "handling message")
 """Words of an error about data that could not be read."""
@@ -46,7 +53,7 @@ class Ear:
 
     def _note(self, message: str) -> None:
         noted = _noted.get()
-        if noted is not None:
+        if noted is not None and not noted.over:
             noted.append(message)
         elif any(word in message.lower() for word in _UNREAD):
             self._on_unread()
@@ -67,7 +74,7 @@ def listen(client: LiveMarketDataClient, on_unread: Callable[[], None]) -> None:
 
 async def noting(call: Any) -> tuple[Any, Trouble | None]:
     """Await a call of an adapter; return its result and what went wrong, never raise."""
-    noted: list[str] = []
+    noted = Noted()
     token = _noted.set(noted)
     try:
         return await call, trouble(None, noted)
@@ -75,6 +82,7 @@ async def noting(call: Any) -> tuple[Any, Trouble | None]:
         log.info("a call of the adapter failed: %r", error)
         return None, trouble(error, noted)
     finally:
+        noted.over = True
         _noted.reset(token)
 
 
@@ -83,13 +91,15 @@ def watch(client: LiveMarketDataClient, name: str, outcome: Outcome) -> None:
     original = getattr(client, name)
 
     async def watched(command: Any = None) -> None:
-        noted: list[str] = []
+        noted = Noted()
         _noted.set(noted)  # the call has a task, and so a context, of its own
         try:
             await (original() if command is None else original(command))
         except Exception as error:
             outcome(command, trouble(error, noted))
             raise
+        finally:
+            noted.over = True
         outcome(command, trouble(None, noted))
 
     setattr(client, name, watched)

@@ -127,7 +127,9 @@ def _delta_reads(delta: OrderBookDelta) -> bool:
 
 def _order_reads(row: Any, order: BookOrder) -> bool:
     values = _same(row["price"], order.price) and _same(row["size"], order.size)
-    return bool(values) and int(row["side"]) == order.side and int(row["order_id"]) == order.order_id
+    return (
+        bool(values) and int(row["side"]) == order.side and int(row["order_id"]) == order.order_id
+    )
 
 
 def _times(row: Any, tick: Any) -> bool:
