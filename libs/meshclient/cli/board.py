@@ -48,6 +48,7 @@ class Row:
     bid: Cell = field(default_factory=Cell)
     ask: Cell = field(default_factory=Cell)
     last: Cell = field(default_factory=Cell)
+    decimals: int = 0
     updated: float | None = None
     states: dict[str, pb.SubscriptionItem] = field(default_factory=dict)
     seen: deque[tuple[float, int]] = field(default_factory=deque)
@@ -70,6 +71,13 @@ class Row:
     def prices(self) -> tuple[str, str, str]:
         """Return the texts of its prices."""
         return self.bid.text, self.ask.text, self.last.text
+
+    def shown(self, name: str) -> str:
+        """Return a price without the zeros that no price of the row has needed so far."""
+        whole, dot, decimals = getattr(self, name).text.partition(".")
+        texts = [text.partition(".")[2].rstrip("0") for text in self.prices()]
+        self.decimals = max(self.decimals, *map(len, texts))
+        return whole + dot + decimals[: self.decimals] if self.decimals else str(whole)
 
     def forget_book(self, now: float) -> None:
         """Show no bid and ask: single changes of a book came after it, and are not applied here."""

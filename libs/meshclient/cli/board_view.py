@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -11,7 +11,10 @@ from mesh.marketdata.v1 import live_pb2 as pb
 from meshclient.cli.board import Board, Cell, Note, Row
 from meshclient.cli.progress import short
 
-_FLASH, _FADE = 0.6, 4.0  # seconds for which a change is bright, and coloured at all
+_FADE = 4.0  # seconds for which a change is coloured
+_BETWEEN = 3  # signs between columns
+_FIXED = {"per s": 6, "age": 4, "state": 9}
+_SHORTEST_NAME = 16
 _AROUND = 8  # lines of the picture beside the rows
 _STYLES = {"gap": "yellow", "failed": "red", "mended": "green"}
 _STATES = {
@@ -31,13 +34,13 @@ class BoardView:
         """Said beside the title while it is not empty, such as that the connection is lost."""
         self._widths: dict[str, int] = {}
 
-    def picture(self, board: Board, now: float, room: int) -> RenderableType:
-        """Return the picture in at most ``room`` lines."""
+    def picture(self, board: Board, now: float, room: int, width: int = 100) -> RenderableType:
+        """Return the picture in at most ``room`` lines of ``width`` signs."""
         rows = board.rows()
         shown = rows[: max(room - _AROUND, 1)]
         more = len(rows) - len(shown)
         foot = [Text(f"… {more} more; a higher window shows them", style="dim")] if more else []
-        return Group(self._head(board, now), self._table(shown, now), *foot)
+        return Group(self._head(board, now), self._table(shown, now, width), *foot)
 
     def _head(self, board: Board, now: float) -> Text:
         total = sum(row.rate(now) for row in board.rows())
@@ -48,18 +51,22 @@ class BoardView:
             head.append(f"   {self.notice}", style="yellow")
         return head
 
-    def _table(self, rows: list[Row], now: float) -> Table:
+    def _table(self, rows: list[Row], now: float, width: int) -> Table:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
         columns = self._columns(rows)
-        table.add_column("instrument", no_wrap=True, min_width=self._width("name", rows))
-        for name in columns:
-            table.add_column(name, justify="right", no_wrap=True, min_width=self._width(name, rows))
-        table.add_column("per s", justify="right", no_wrap=True, min_width=6)
-        table.add_column("age", justify="right", no_wrap=True, min_width=4)
-        table.add_column("state", no_wrap=True, min_width=9)
+        prices = {name: self._width(name, rows) for name in columns}
+        left, fixed = _fitted(width, prices)
+        named = min(self._width("name", rows), left)
+        table.add_column("instrument", no_wrap=True, width=named, overflow="ellipsis")
+        for name, size in prices.items():
+            table.add_column(name, justify="right", no_wrap=True, width=size)
+        for name, size in fixed.items():
+            justify: JustifyMethod = "left" if name == "state" else "right"
+            table.add_column(name, justify=justify, no_wrap=True, width=size)
         for row in rows:
-            cells = [_price(getattr(row, name), now) for name in columns]
-            table.add_row(Text(row.name), *cells, _rate(row, now), _age(row, now), _state(row))
+            cells = [_price(row, name, now) for name in columns]
+            others = {"per s": _rate(row, now), "age": _age(row, now), "state": _state(row)}
+            table.add_row(Text(row.name), *cells, *(others[name] for name in fixed))
         return table
 
     def _columns(self, rows: list[Row]) -> list[str]:
@@ -70,10 +77,24 @@ class BoardView:
         return [name for name in ("bid", "ask", "last") if name in self._widths]
 
     def _width(self, column: str, rows: list[Row]) -> int:
-        texts = [row.name if column == "name" else getattr(row, column).text for row in rows]
+        texts = [row.name if column == "name" else row.shown(column) for row in rows]
         widest = max([self._widths.get(column, 8), *map(len, texts)])
         self._widths[column] = widest
         return widest
+
+
+def _fitted(width: int, prices: dict[str, int]) -> tuple[int, dict[str, int]]:
+    """Return the room for names, and the other columns: what tells least goes where it is narrow.
+
+    Long names are cut before that.
+    """
+    fixed = dict(_FIXED)
+    for name in ("age", "per s", "state", ""):
+        taken = sum(size + _BETWEEN for size in [*prices.values(), *fixed.values()]) + 2
+        if width - taken >= _SHORTEST_NAME:
+            break
+        fixed.pop(name, None)
+    return max(width - taken, _SHORTEST_NAME), fixed
 
 
 def note_line(note: Note) -> Text:
@@ -84,7 +105,7 @@ def note_line(note: Note) -> Text:
 
 def plain_line(row: Row, event_time: int) -> str:
     """Return a row as a line for pipes and logs."""
-    prices = ((name, getattr(row, name).text) for name in ("bid", "ask", "last"))
+    prices = ((name, row.shown(name)) for name in ("bid", "ask", "last"))
     told = "  ".join(f"{name} {text}" for name, text in prices if text)
     return f"{data_time(event_time)}  {row.name:<20}  {told}"
 
@@ -108,12 +129,12 @@ def age_text(seconds: float | None) -> str:
     return f"{seconds / 60:.0f}m" if seconds < 7200 else f"{seconds / 3600:.0f}h"
 
 
-def _price(cell: Cell, now: float) -> Text:
-    since = now - cell.changed
-    if not cell.direction or since > _FADE:
-        return Text(cell.text)
-    colour = "green" if cell.direction > 0 else "red"
-    return Text(cell.text, style=f"bold {colour}" if since < _FLASH else colour)
+def _price(row: Row, name: str, now: float) -> Text:
+    cell: Cell = getattr(row, name)
+    told = row.shown(name) if cell.text else ""
+    if not cell.direction or now - cell.changed > _FADE:
+        return Text(told)
+    return Text(told, style="green" if cell.direction > 0 else "red")
 
 
 def _rate(row: Row, now: float) -> Text:
@@ -127,6 +148,5 @@ def _age(row: Row, now: float) -> Text:
 
 
 def _state(row: Row) -> Text:
-    item = row.item()
-    text, style = _STATES.get(item.state, ("?", "dim"))
-    return Text(f"{text} {item.reason}".rstrip(), style=style)
+    text, style = _STATES.get(row.item().state, ("?", "dim"))
+    return Text(text, style=style)

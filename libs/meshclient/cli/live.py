@@ -61,7 +61,8 @@ class LiveShow:
         for note in self._notes:
             self._out.console.print(note_line(note))
         room = len(self._board.rows()) + 20  # all of them: it is printed once
-        self._out.console.print(self._view.picture(self._board, time.monotonic(), room))
+        width = self._out.console.width
+        self._out.console.print(self._view.picture(self._board, time.monotonic(), room, width))
 
     def _watch(self) -> Watch:
         return self._mesh.market_data.watch(
@@ -99,7 +100,8 @@ class LiveShow:
         """Paint the table; what happened goes above it and stays there."""
         notes, self._notes = self._notes, []
         above = Group(*map(note_line, notes)) if notes else None
-        screen.paint(self._view.picture(self._board, time.monotonic(), screen.room), above)
+        now, width = time.monotonic(), screen.console.width
+        screen.paint(self._view.picture(self._board, now, screen.room, width), above)
 
     async def _count(self) -> None:
         """Ask for the true rates: a conflated stream does not tell them."""

@@ -11,6 +11,7 @@ from mesh.marketdata.v1 import live_pb2 as pb
 from meshclient.cli.base import Shell, command
 from meshclient.cli.output import moment
 from meshclient.cli.runs import setting
+from meshclient.cli.schema import config_fields, config_rows
 from meshclient.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="Live market data: feeds, subscriptions, replays.")
@@ -75,42 +76,28 @@ def _venue(shell: Shell, venue: rpc.Venue) -> None:
     )
     rows = [(c.field, " or ".join(c.environment), c.required) for c in venue.credentials]
     if rows:
-        title = "credentials, from the environment of the market-data service"
+        title = "\ncredentials, from the environment of the market-data service"
         shell.out.table(["field", "variable", "required"], rows, title=title, whole=["field"])
     if venue.config_schema:
         shell.out.table(
-            ["field", "type", "default", ""],
+            ["field", "type", "default", "what"],
             _fields(json.loads(venue.config_schema)),
-            title="config of a feed",
+            title="\nconfig of a feed",
             whole=["field"],
         )
 
 
 def _fields(schema: dict[str, Any]) -> list[tuple[str, str, str, str]]:
-    """Return name, type, default and description of each field of a JSON Schema."""
-    required = set(schema.get("required", ()))
+    """Return name, type, default and the first sentence about each field of a config."""
+    described = config_fields(schema)
     return [
-        (
-            name,
-            _type(field),
-            "required" if name in required else json.dumps(field.get("default")),
-            str(field.get("description", "")),
-        )
-        for name, field in schema.get("properties", {}).items()
+        (name, kind, "{…}" if default.startswith("{") else default, _sentence(described[name]))
+        for name, kind, default in config_rows(schema, set(schema.get("required", ())))
     ]
 
 
-def _type(field: dict[str, Any]) -> str:
-    """Return a schema's type in a word or two."""
-    if "enum" in field:
-        return " | ".join(map(str, field["enum"]))
-    if "$ref" in field:
-        return str(field["$ref"]).rpartition("/")[2]
-    several = field.get("anyOf") or field.get("oneOf")
-    if several:
-        return " | ".join(dict.fromkeys(_type(each) for each in several))
-    kind = str(field.get("type", "any"))
-    return f"{kind} of {_type(field['items'])}" if "items" in field else kind
+def _sentence(field: dict[str, Any]) -> str:
+    return str(field.get("description", "")).partition(". ")[0].rstrip(".")
 
 
 @command(app, "feeds")
@@ -140,17 +127,19 @@ def feed_state(state: int) -> str:
 
 def _standing(each: pb.Feed) -> str:
     told = feed_state(each.state)
-    if each.HasField("replay"):
-        told += f", {replay_place(each.replay)}"
+    if place := replay_place(each.replay):
+        told += f", {place}"
     return f"{told}: {each.reason} {each.message}".rstrip() if each.reason else told
 
 
 def replay_place(replay: pb.ReplayStatus) -> str:
-    """Return where a replay is, in a few words."""
+    """Return where a replay is, in a few words; empty before it was ever started."""
+    if not replay.HasField("start"):
+        return ""
     speed = f"×{replay.speed:g}" if replay.speed else "as fast as it can"
     how = "at its end" if replay.ended else "paused" if replay.paused else speed
     place = moment(replay.position) or moment(replay.start)
-    return f"{place} {how}".strip()
+    return f"{place} {how}"
 
 
 def show_feed(shell: Shell, each: pb.Feed) -> None:
@@ -158,14 +147,13 @@ def show_feed(shell: Shell, each: pb.Feed) -> None:
     if shell.out.as_json:
         shell.out.json(each)
         return
-    replay = replay_place(each.replay) if each.HasField("replay") else ""
     shell.out.fields(
         [
             ("feed", each.feed_id),
             ("venue", each.venue),
             ("state", feed_state(each.state)),
             ("because", f"{each.reason} {each.message}".strip()),
-            ("replay", replay),
+            ("replay", replay_place(each.replay)),
             ("config", each.config_json),
         ]
     )

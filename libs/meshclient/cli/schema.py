@@ -31,13 +31,24 @@ INHERITED = frozenset(
 
 def config_rows(schema: dict[str, Any], required: set[str]) -> Iterator[tuple[str, str, str]]:
     """Yield name, type and default of each field, required ones first."""
-    if "$ref" in schema:
-        schema = schema.get("$defs", {}).get(schema["$ref"].rpartition("/")[2], {})
-    fields = schema.get("properties", {})
+    fields = config_fields(schema)
     for name in sorted(fields, key=lambda each: (each not in required, each)):
         described = fields[name]
         default = "(required)" if name in required else _default(described.get("default"))
-        yield name, _type_of(described), default
+        yield name, _type_of(described, schema.get("$defs", {})), default
+
+
+def config_fields(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of each field by name."""
+    if "$ref" in schema:
+        schema = _definition(schema, schema.get("$defs", {}))
+    fields: dict[str, Any] = schema.get("properties", {})
+    return fields
+
+
+def _definition(schema: dict[str, Any], definitions: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = definitions.get(schema["$ref"].rpartition("/")[2], {})
+    return found
 
 
 def _default(value: object) -> str:
@@ -46,12 +57,16 @@ def _default(value: object) -> str:
     return json.dumps(int(value) if whole else value)  # type: ignore[call-overload] # a float here
 
 
-def _type_of(described: dict[str, Any]) -> str:
+def _type_of(described: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "$ref" in described:
+        described = _definition(described, definitions)
     if "anyOf" in described:
-        kinds = [_type_of(each) for each in described["anyOf"]]
+        kinds = [_type_of(each, definitions) for each in described["anyOf"]]
         return " or ".join(dict.fromkeys(kinds))
     if "enum" in described:
         return " | ".join(str(each) for each in described["enum"])
+    if "items" in described:
+        return f"list of {_type_of(described['items'], definitions)}"
     kind = str(described.get("format") or described.get("type") or described.get("title") or "any")
     limits = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusiveMaximum": "<"}
     said = [f"{sign} {described[key]:g}" for key, sign in limits.items() if key in described]

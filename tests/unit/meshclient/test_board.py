@@ -162,6 +162,32 @@ def test_mc_15_lines_for_pipes_and_programs() -> None:
     assert told["update"]["event_time"] == "1970-01-01T00:00:01Z"
 
 
+def test_mc_15_zeros_that_nothing_needs_are_not_shown() -> None:
+    """MC-15: some venues send eight decimals whatever the step; what was needed once stays."""
+    board = Board()
+    board.take(quote("1.10000000", "1.10500000"), 1.0)
+    row = board.rows()[0]
+    assert (row.shown("bid"), row.shown("ask"), row.shown("last")) == ("1.100", "1.105", "")
+    board.take(quote("1.00000000", "2.00000000"), 2.0)
+    assert (row.shown("bid"), row.shown("ask")) == ("1.000", "2.000")
+
+
+def test_mc_15_a_narrow_window_loses_what_tells_least() -> None:
+    """MC-15: prices are never cut; names are, and then rates and ages go."""
+    board = Board()
+    update = quote("50000.12345678", "50000.12345679")
+    update.channel.instrument_id = "A-VERY-LONG-NAME-OF-AN-INSTRUMENT.SIM"
+    board.take(update, 1.0)
+    drawn = {
+        width: _drawn(BoardView("f").picture(board, 1.0, 20, width), width) for width in (60, 120)
+    }
+    for text in drawn.values():
+        assert "50000.12345678" in text
+    assert "A-VERY-LONG-NAME-OF-AN-…" in drawn[60]
+    assert "age" in drawn[120]
+    assert "age" not in drawn[60]
+
+
 def test_mc_15_gaps_in_words() -> None:
     """MC-15: a gap says its cause, its channel and how long it is."""
     gap = pb.FeedGap(channel=EURUSD, cause=pb.GAP_CAUSE_VENUE_DISCONNECTED)
