@@ -39,8 +39,9 @@ class Hub:
         self._subscribe(wire, names)
 
     def leave(self, wire: Wire) -> None:
-        """Forget a connection that ended."""
-        self.wires.remove(wire)
+        """Forget a connection that ended or is being ended: nothing more is sent to it."""
+        if wire in self.wires:
+            self.wires.remove(wire)
         self._unsubscribe(wire, [self.name(key) for key in wire.socket.channels])
 
     def readers(self, key: str) -> list[Wire]:

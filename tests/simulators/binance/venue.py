@@ -82,6 +82,7 @@ class Binance(Exchange):
         self.failures = Failures()
         self.events: list[Event] = []
         self.hosed: Counter[str] = Counter()  # book tickers of the hose that were sent, by key
+        self._mute = False
         self._counts: Counter[str] = Counter()
         self._symbols: dict[str, dict[str, Symbol]] = {market: {} for market in MARKETS}
         for symbol in symbols(self.options.made_up):
@@ -263,14 +264,18 @@ class Binance(Exchange):
     @property
     def silent(self) -> bool:
         """Tell whether nothing is sent, over sockets that stay open."""
-        return self._silent
+        return self._silent or self._mute
 
     def drop(self, code: int | None = None, abruptly: bool = False, number: int = 0) -> int:
         """End every connection, or the one of a number; gives how many. See `Wire.end`."""
         wires = [wire for wire in self.hub.wires if number in (0, wire.number)]
         for wire in wires:
-            wire.end(code, abruptly)
+            self._end(wire, code, abruptly)
         return len(wires)
+
+    def _end(self, wire: Wire, code: int | None, abruptly: bool = False) -> None:
+        wire.end(code, abruptly)
+        self.hub.leave(wire)
 
     def shut_down(self) -> int:
         """End every connection as at the 24-hour mark: spot says serverShutdown before."""
@@ -292,6 +297,13 @@ class Binance(Exchange):
         super().silence(on)
         if on and seconds is not None:
             asyncio.get_running_loop().call_later(seconds, super().silence, False)
+
+    def mute(self, on: bool = True) -> None:
+        """Say nothing more over the open sockets but pongs, as when a venue hangs behind a proxy.
+
+        REST goes on; pings are not sent.
+        """
+        self._mute = on
 
     async def garbage(self, *texts: str, kind: str = "", symbol: str = "BTCUSDT") -> None:
         """Send texts, or garbage of a kind, or bytes when neither is given, to all sockets."""
@@ -322,6 +334,7 @@ class Binance(Exchange):
     def heal(self) -> None:
         """Take every fault off."""
         self.failures.clear()
+        self._mute = False
         super().refuse(False)
         super().silence(False)
 
@@ -365,7 +378,7 @@ class Binance(Exchange):
         """Give what can be commanded by HTTP."""
         own = (
             self.quote, self.trade, self.mark, self.advance, self.run, self.hose, self.stop,
-            self.shut_down, self.fail, self.delay, self.heal, self.recorded,
+            self.shut_down, self.mute, self.fail, self.delay, self.heal, self.recorded,
         )  # fmt: skip
         return super().commands() | {command.__name__: command for command in own}
 
@@ -408,6 +421,6 @@ class Binance(Exchange):
         wire = self._wires[socket]
         answer = self.hub.answer(wire, text)
         if answer is None:
-            wire.end(1008)
+            self._end(wire, 1008)
         elif not self.silent:
             wire.write(frame(answer.encode()))
