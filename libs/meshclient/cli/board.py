@@ -103,6 +103,7 @@ class Board:
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
+        self._stale = ""
         self.event_time = 0
         """Newest time of an event, unix nanoseconds: the data's own clock."""
 
@@ -160,10 +161,20 @@ class Board:
             return None
         if _failed(item):
             return Note("failed", f"{name}  {item.reason}: {item.message}")
-        if before is not None and item.state == pb.ITEM_STATE_STALE:
-            return Note("gap", f"{name}  stale: {item.message or 'no connection'}")
-        mended = before is not None and before.state in _WORST[:2]
-        return Note("mended", f"{name}  live again") if mended and _live(item) else None
+        return self._staleness(item)
+
+    def _staleness(self, item: pb.SubscriptionItem) -> Note | None:
+        """Return a note when the first item goes stale, and when none is any more: a lost
+        connection concerns many items, and is one piece of news.
+        """
+        if item.state == pb.ITEM_STATE_STALE and self._stale != item.message:
+            self._stale = item.message
+            return Note("gap", f"stale: {item.message or 'no connection'}")
+        states = (each.state for row in self._rows.values() for each in row.states.values())
+        if self._stale and pb.ITEM_STATE_STALE not in states:
+            self._stale = ""
+            return Note("mended", "live again")
+        return None
 
     def _update(self, update: pb.MarketDataUpdate, now: float, rows: int = 1) -> None:
         row = self._row(update.channel)
@@ -247,7 +258,3 @@ def _value(batch: Batch, name: str, index: int) -> str:
 
 def _failed(item: pb.SubscriptionItem | None) -> bool:
     return item is not None and item.state == pb.ITEM_STATE_FAILED
-
-
-def _live(item: pb.SubscriptionItem) -> bool:
-    return item.state == pb.ITEM_STATE_LIVE

@@ -28,8 +28,9 @@ _STATES = {
 class BoardView:
     """Draws a board; columns only ever grow, so that nothing jumps."""
 
-    def __init__(self, title: str) -> None:
+    def __init__(self, title: str, rates: bool = True) -> None:
         self.title = title
+        self._rates = rates
         self.notice = ""
         """Said beside the title while it is not empty, such as that the connection is lost."""
         self._widths: dict[str, int] = {}
@@ -46,7 +47,8 @@ class BoardView:
         total = sum(row.rate(now) for row in board.rows())
         head = Text(no_wrap=True, overflow="ellipsis")
         head.append(self.title, style="bold")
-        head.append(f"   {data_time(board.event_time)}   {short(total)}/s", style="dim")
+        told = f"   {short(total)}/s" if self._rates else ""
+        head.append(f"   {data_time(board.event_time)}{told}", style="dim")
         if self.notice:
             head.append(f"   {self.notice}", style="yellow")
         return head
@@ -55,7 +57,7 @@ class BoardView:
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
         columns = self._columns(rows)
         prices = {name: self._width(name, rows) for name in columns}
-        left, fixed = _fitted(width, prices)
+        left, fixed = _fitted(width, prices, self._rates)
         named = min(self._width("name", rows), left)
         table.add_column("instrument", no_wrap=True, width=named, overflow="ellipsis")
         for name, size in prices.items():
@@ -83,12 +85,12 @@ class BoardView:
         return widest
 
 
-def _fitted(width: int, prices: dict[str, int]) -> tuple[int, dict[str, int]]:
+def _fitted(width: int, prices: dict[str, int], rates: bool) -> tuple[int, dict[str, int]]:
     """Return the room for names, and the other columns: what tells least goes where it is narrow.
 
     Long names are cut before that.
     """
-    fixed = dict(_FIXED)
+    fixed = {name: size for name, size in _FIXED.items() if rates or name != "per s"}
     for name in ("age", "per s", "state", ""):
         taken = sum(size + _BETWEEN for size in [*prices.values(), *fixed.values()]) + 2
         if width - taken >= _SHORTEST_NAME:

@@ -18,16 +18,17 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 def ladder(title: str, reply: rpc.GetOrderBookResponse) -> RenderableType:
     """Return the picture of a book: price, size, and the size heaped up from the best price."""
     asks, bids = heaped(reply.order_book.asks), heaped(reply.order_book.bids)
+    decimals = max((_decimals(level.price) for level, _ in [*asks, *bids]), default=0)
     most = max((heap for _, heap in [*asks, *bids]), default=Decimal(1)) or Decimal(1)
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("price", "size", "total"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("")
     for level, heap in reversed(asks):
-        table.add_row(*_cells(level, heap, most, "red"))
+        table.add_row(*_cells(level, heap, most, decimals, "red"))
     table.add_row(Text(_spread(reply), style="dim"))
     for level, heap in bids:
-        table.add_row(*_cells(level, heap, most, "green"))
+        table.add_row(*_cells(level, heap, most, decimals, "green"))
     head = Text.assemble((title, "bold"), (f"   {moment(reply.event_time)}", "dim"))
     if reply.state == pb.ITEM_STATE_STALE:
         head.append("   stale: the book may be out of date", style="yellow")
@@ -49,9 +50,15 @@ def bar(part: Decimal, whole: Decimal) -> str:
     return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
 
 
-def _cells(level: pb.BookLevel, heap: Decimal, most: Decimal, colour: str) -> Sequence[Text]:
+def _decimals(price: str) -> int:
+    return len(price.partition(".")[2])
+
+
+def _cells(
+    level: pb.BookLevel, heap: Decimal, most: Decimal, decimals: int, colour: str
+) -> Sequence[Text]:
     return (
-        Text(level.price, style=colour),
+        Text(f"{Decimal(level.price):.{decimals}f}", style=colour),
         Text(level.size),
         Text(f"{heap}", style="dim"),
         Text(bar(heap, most), style=f"dim {colour}"),

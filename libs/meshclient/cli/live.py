@@ -61,8 +61,8 @@ class LiveShow:
         for note in self._notes:
             self._out.console.print(note_line(note))
         room = len(self._board.rows()) + 20  # all of them: it is printed once
-        width = self._out.console.width
-        self._out.console.print(self._view.picture(self._board, time.monotonic(), room, width))
+        view, width = BoardView(self._view.title, rates=False), self._out.console.width
+        self._out.console.print(view.picture(self._board, time.monotonic(), room, width))
 
     def _watch(self) -> Watch:
         return self._mesh.market_data.watch(

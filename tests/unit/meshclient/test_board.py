@@ -108,8 +108,8 @@ def test_mc_15_what_happens_is_told_once() -> None:
     assert [note and (note.style, note.text) for note in told] == [
         None,
         None,
-        ("gap", "EUR/USD.SIM:quotes  stale: the venue is away"),
-        ("mended", "EUR/USD.SIM:quotes  live again"),
+        ("gap", "stale: the venue is away"),
+        ("mended", "live again"),
         ("failed", "EUR/USD.SIM:quotes  VENUE_REFUSED: no"),
         ("gap", "gap: slow reader"),
     ]
