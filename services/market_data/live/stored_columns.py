@@ -77,7 +77,7 @@ def _prices(batch: live.MarketDataBatch, rows: pa.RecordBatch, price: int, _: in
     batch.prices.value = _integers(rows, "value", price)
 
 
-def _funding(batch: live.MarketDataBatch, rows: pa.RecordBatch, *_: int) -> None:
+def _funding(batch: live.MarketDataBatch, rows: pa.RecordBatch, _: int, __: int) -> None:
     texts = pc.utf8_trim(rows.column("rate").cast(pa.string()), characters='"')
     batch.funding_rates.rate.extend(texts.to_pylist())
     interval = rows.column("interval").fill_null(0).to_numpy(zero_copy_only=False)
