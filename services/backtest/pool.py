@@ -20,6 +20,14 @@ PRELOAD = "services.backtest.engine.preload"
 KEPT = ("PATH", "PYTHONPATH", "LANG", "HOME")
 """What the forkserver needs of the environment; its children see no more, not even in /proc."""
 
+SETTINGS = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+    # Nautilus walks sets of linked orders: with another seed of hashes a run with brackets has
+    # other numbers, and an equal manifest would not mean an equal result.
+    "PYTHONHASHSEED": "0",
+}
+
 
 def _child_main(pipe: Connection) -> None:
     from services.backtest.engine.child import main  # only the forkserver has Nautilus
@@ -52,7 +60,7 @@ class Pool:
         """Start the forkserver with a bare environment and make processes ready; ends them all."""
         for name in set(os.environ) - set(KEPT):
             del os.environ[name]
-        os.environ |= {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+        os.environ |= SETTINGS
         pool = cls(ready)
         pool._context.set_forkserver_preload([PRELOAD])
         await pool._fill()

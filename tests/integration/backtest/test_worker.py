@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import signal
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -202,12 +204,29 @@ async def test_bt08_a_run_that_kills_its_workers_fails(bench: Bench) -> None:
         assert await eventually(parked) == 1
 
 
+async def test_bt19_hashes_are_those_of_every_run(bench: Bench) -> None:
+    """BT-19: a run has the seed of hashes that all runs have, so that it can be had again."""
+    async with Publisher(bench.database, bench.redis):
+        bench.workers.start()
+        backtest_id = await submit(
+            bench, configured(ON_BAR.format("raise ValueError(hash('mesh'))"))
+        )
+        run = await state(bench, backtest_id, "SUCCEEDED", "FAILED")
+    assert run.failure is not None
+    assert _seeded_hash() in run.failure["message"]
+
+
 async def _progressed(bench: Bench, backtest_id: str) -> None:
     async def look() -> bool:
         run = await state(bench, backtest_id, "RUNNING")
         return bool(run.progress and run.progress["events"] > 0)
 
     await eventually(look)
+
+
+def _seeded_hash() -> str:
+    code = [sys.executable, "-c", "print(hash('mesh'))"]
+    return subprocess.check_output(code, env={"PYTHONHASHSEED": "0"}, text=True).strip()
 
 
 def _state(event: bytes) -> str:
