@@ -204,8 +204,8 @@ async def test_bt08_a_run_that_kills_its_workers_fails(bench: Bench) -> None:
         assert await eventually(parked) == 1
 
 
-async def test_bt19_hashes_are_those_of_every_run(bench: Bench) -> None:
-    """BT-19: a run has the seed of hashes that all runs have, so that it can be had again."""
+async def test_bt18_hashes_are_those_of_every_run(bench: Bench) -> None:
+    """BT-18: a run has the seed of hashes that all runs have, so that it can be had again."""
     async with Publisher(bench.database, bench.redis):
         bench.workers.start()
         backtest_id = await submit(
