@@ -74,7 +74,7 @@ async def open_stores(
 def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | None]:
     if config.redis_url:
         return dict.fromkeys(AREAS, config.redis_url), None
-    users = [User(area, secrets.get(f"redis.{area}"), _patterns(area)) for area in AREAS]
+    users = [User(area, secrets.get(f"redis.{area}"), patterns(area)) for area in AREAS]
     server = Valkey(
         config.data / "valkey",
         config.run,
@@ -85,7 +85,7 @@ def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | N
     return {user.name: server.url(user.name, user.password) for user in users}, server
 
 
-def _patterns(area: str) -> tuple[str, ...]:
+def patterns(area: str) -> tuple[str, ...]:
     """Return which keys an area may use: its streams and what stands beside them, and the mark by
     which everybody notices that Redis was emptied.
     """
