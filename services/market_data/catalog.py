@@ -126,6 +126,18 @@ def batches(
             yield batch if whole else _within(batch, start, end)
 
 
+def backwards(
+    opened: Iterable[Opened], columns: list[str], start: int, end: int
+) -> Iterator[pa.RecordBatch]:
+    """Yield stored rows of the closed range from its end on; within a batch in order of time."""
+    wanted = list(dict.fromkeys([*columns, "ts_init"]))
+    for each in reversed(list(opened)):
+        for group in reversed(_groups(each.parquet, start, end)):
+            table = each.parquet.read_row_group(group, columns=wanted)
+            for batch in reversed(table.to_batches()):
+                yield _within(batch, start, end)
+
+
 def _groups(parquet: pq.ParquetFile, start: int, end: int) -> list[int]:
     index = parquet.schema_arrow.get_field_index("ts_init")
     chosen = []

@@ -66,6 +66,15 @@ class Pace:
         """The data time that is reached (UNIX ns), never past the next tick; 0 before the first."""
         return min(self._wall_ns(), self._asked_ns)
 
+    @property
+    def reached_ns(self) -> int:
+        """The data time (UNIX ns) that the wall has reached, past the next tick too."""
+        return self._wall_ns()
+
+    def wake(self) -> None:
+        """Let who waits ask again: there may be an earlier tick."""
+        self._changed.set()
+
     def due(self, ts_ns: int) -> bool:
         """Say whether data of this time is to be released now. The first one asked for is."""
         if self._anchor_ns is None:

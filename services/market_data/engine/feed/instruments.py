@@ -1,7 +1,7 @@
 """The instruments of a feed's venue: those that its adapter has loaded, and later ones."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 from nautilus_trader.cache.cache import Cache
@@ -35,6 +35,11 @@ class Instruments:
         except ValueError:
             return None
 
+    def add(self, instruments: Iterable[Any]) -> None:
+        """Take instruments as loaded."""
+        for instrument in instruments:
+            self._cache.add_instrument(instrument)
+
     async def find(self, instrument_id: str) -> tuple[Any, Trouble | None]:
         """Return an instrument, asking the venue when it is not loaded; or why there is none."""
         found = self.cached(instrument_id)
@@ -67,8 +72,7 @@ class Instruments:
             return None
         request = RequestInstrument(wanted, None, None, None, wanted.venue, None, UUID4(), 0, {})
         found, failed = await self._ask("_request_instrument", request)
-        for instrument in found:
-            self._cache.add_instrument(instrument)
+        self.add(found)
         return failed
 
     def listed(self, text: str, after: str, limit: int) -> tuple[list[InstrumentDefinition], bool]:

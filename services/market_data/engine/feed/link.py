@@ -1,6 +1,7 @@
 """The way of frames to the service, with a bound on what waits for it to read."""
 
 import asyncio
+from contextlib import suppress
 
 from services.market_data.live.frames import Frame, encode
 
@@ -34,6 +35,14 @@ class Link:
     def relieved(self) -> bool:
         """Whether data may go again after it was full."""
         return self.waiting <= self._bound // 2
+
+    async def drained(self) -> None:
+        """Wait until the service has read what waits, but for the transport's low mark.
+
+        For a sender that need not drop; returns at once when the service is gone.
+        """
+        with suppress(OSError):
+            await self._writer.drain()
 
     async def close(self) -> None:
         """Send what waits and close."""
