@@ -7,6 +7,7 @@ from meshkit.database import Database
 from services.market_data.adding import Adder
 from services.market_data.file_store import FileStore
 from services.market_data.live.history.jobs import HistoryJobs
+from services.market_data.live.history.jobs import Limits as JobLimits
 from services.market_data.live.history.store import HistoryJobStore
 from services.market_data.live.recording.definitions import Definitions
 from services.market_data.live.recording.flushing import Flusher
@@ -37,12 +38,14 @@ def kept(
     catalog: Path,
     journal: Path,
     limits: Limits,
+    job_limits: JobLimits | None = None,
 ) -> Kept:
     """Make recorder and history jobs of a catalog."""
     store, ranges, feeds = RecordingStore(), RangeStore(), LateFeeds()
     adder = Adder(database, files, catalog)
     definitions = Definitions(database, instruments, adder, feeds)
     job_store = HistoryJobStore()
-    jobs = HistoryJobs(database, job_store, store, ranges, files, adder, feeds, definitions)
+    stores = job_store, store, ranges, files
+    jobs = HistoryJobs(database, *stores, adder, feeds, definitions, job_limits)
     flusher = Flusher(database, store, files, ranges, adder, Journal(journal), jobs)
     return Kept(CatalogRecorder(flusher, definitions, limits), jobs, job_store, feeds)

@@ -1,6 +1,7 @@
 """A recorder and history jobs of the tests' own, with real stores and a scripted venue."""
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
 from mesh.marketdata.v1.live_pb2 import MarketDataBatch
 from meshkit.database import Database
 from services.market_data import sample
-from services.market_data.domain import Series
+from services.market_data.domain import FINAL, Series
 from services.market_data.file_store import FileStore
-from services.market_data.live.domain import Channel
-from services.market_data.live.errors import VenueAnswer
+from services.market_data.live.domain import Channel, Feed
+from services.market_data.live.errors import VenueAnswer, no_feed
 from services.market_data.live.frames import Batch, HistoryRows
+from services.market_data.live.history.domain import HistoryJob
 from services.market_data.live.history.jobs import HistoryJobs
+from services.market_data.live.history.jobs import Limits as JobLimits
+from services.market_data.live.history.store import HistoryJobStore
 from services.market_data.live.recording.recorder import CatalogRecorder, Limits
 from services.market_data.live.recording.serving import Kept, kept
 from services.market_data.live.recording.store import RecordingStore
@@ -30,6 +34,7 @@ from services.market_data.store import InstrumentStore
 from services.market_data.writing import Writer
 
 PROJECT, FEED, OWNER = "default", "binance", "tester"
+PATIENT = JobLimits(back_off=0.05, longest=0.1, patience=0.5)
 QUICK = Limits(interval=0.05, retry=0.05, patience=5.0)
 
 
@@ -69,6 +74,12 @@ class ScriptedVenue:
     troubles: list[Exception] = field(default_factory=list)
     asked: list[tuple[int, int]] = field(default_factory=list)
 
+    def find(self, project: str, feed_id: str) -> Feed:
+        """Return the feed; ``replay`` is a replay."""
+        if feed_id not in {FEED, "replay"}:
+            raise no_feed(project, feed_id)
+        return Feed(project, feed_id, OWNER, "REPLAY" if feed_id == "replay" else "SIM", "{}", 0)
+
     async def instrument(
         self, project: str, feed_id: str, instrument_id: str
     ) -> InstrumentDefinition | None:
@@ -97,6 +108,7 @@ class Lab:
     folder: Path
     venue: ScriptedVenue
     limits: Limits = QUICK
+    job_limits: JobLimits = PATIENT
     kept: Kept | None = None
 
     @property
@@ -122,9 +134,9 @@ class Lab:
         root = self.folder / "catalog"
         files, instruments = FileStore(), InstrumentStore()
         await Writer(self.database, files, root).recover()
-        self.kept = kept(
-            self.database, files, instruments, root, self.folder / "journal", self.limits
-        )
+        journal = self.folder / "journal"
+        limits = self.limits, self.job_limits
+        self.kept = kept(self.database, files, instruments, root, journal, *limits)
         self.kept.feeds.use(self.venue)
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self.kept.recorder.running())
@@ -156,6 +168,35 @@ class Lab:
         assert files, series
         tables = [pa.parquet.read_table(self.catalog / file.path) for file in files]
         return pa.concat_tables([t.replace_schema_metadata(None) for t in tables])
+
+    async def ask(self, kind: str, start: int, end: int, **more: Any) -> HistoryJob:
+        """Make a history job, and return it when it has ended."""
+        job = HistoryJob(
+            str(uuid.uuid4()),
+            PROJECT,
+            OWNER,
+            FEED,
+            series_of(channel_of(kind)),
+            start,
+            end,
+            more.pop("refresh", False),
+            start,
+        )
+        async with self.database.transaction() as tx:
+            await self.jobs.store(tx, job)
+        self.jobs.start(job.history_job_id)
+        return await self.ended(job.history_job_id)
+
+    async def ended(self, job_id: str) -> HistoryJob:
+        """Return a job when it has ended."""
+
+        async def look() -> HistoryJob | None:
+            async with self.database.connection() as tx:
+                job = await HistoryJobStore().find(tx, [PROJECT], job_id)
+            return job if job and job.state in FINAL else None
+
+        found: HistoryJob = await until(look)
+        return found
 
     async def gaps(self, channel: Channel) -> list[Any]:
         """Return the recorded gaps of a channel."""
