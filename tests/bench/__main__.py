@@ -6,7 +6,7 @@ import asyncio
 from rich.console import Console
 from rich.table import Table
 
-from bench import backtests, gateway, history, memory
+from bench import backtests, gateway, history, latency, memory, ticks
 from bench.figure import Figure, record, write
 from bench.place import place
 
@@ -15,6 +15,8 @@ FIGURES: list[Figure] = [
     *gateway.FIGURES,
     *backtests.FIGURES,
     *history.FIGURES,
+    *ticks.FIGURES,
+    *latency.FIGURES,
 ]
 """In the order of measuring: the idle mesh comes first."""
 

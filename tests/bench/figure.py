@@ -24,7 +24,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure of DESIGN: ``at_most`` or ``at_least`` is its target."""
+    """A figure: ``at_most`` or ``at_least`` is its target, when it has one."""
 
     name: str
     unit: str
@@ -35,13 +35,15 @@ class Figure:
     @property
     def target(self) -> str:
         """The target for people."""
+        if self.at_most is None and self.at_least is None:
+            return "none"
         return f"≤ {self.at_most:g}" if self.at_most is not None else f"≥ {self.at_least:g}"
 
-    def met(self, value: float) -> bool:
-        """Whether a value meets the target."""
+    def met(self, value: float) -> bool | None:
+        """Whether a value meets the target; None without one."""
         if self.at_most is not None:
             return value <= self.at_most
-        return self.at_least is not None and value >= self.at_least
+        return None if self.at_least is None else value >= self.at_least
 
 
 def record(figure: Figure, measured: Measured) -> dict[str, object]:
