@@ -30,7 +30,7 @@ from meshkit.watch import WatchHub
 from services.market_data import events
 from services.market_data.config import Config
 from services.market_data.live.hub import LiveHub
-from services.market_data.live.ports import FeedSpec
+from services.market_data.live.ports import FeedSpec, Starter
 from services.market_data.live.serving import FEEDS, MARKET_DATA
 from services.market_data.live.settings import Settings
 from services.market_data.live.venues import Venues
@@ -334,7 +334,12 @@ async def open_live(
     signer = Signer()
     async with AsyncExitStack() as lives:
 
-        async def start(settings: Settings = QUICK, **more: Any) -> Live:
+        async def open_one(
+            settings: Settings = QUICK,
+            venues: Venues | None = None,
+            start: Starter = start_scripted,
+            **more: Any,
+        ) -> Live:
             config = Config(
                 listen=f"unix:{tmp_path}/m.sock",
                 http_listen="",
@@ -349,12 +354,20 @@ async def open_live(
                 logs=tmp_path,
             )
             stack = await lives.enter_async_context(AsyncExitStack())
-            return await _open(stack, replace(config, **more), signer, venue)
+            config = replace(config, **more)
+            return await _open(stack, config, signer, venue, venues or AnyVenue(), start)
 
-        yield start
+        yield open_one
 
 
-async def _open(stack: AsyncExitStack, config: Config, signer: Signer, venue: Venue) -> Live:
+async def _open(
+    stack: AsyncExitStack,
+    config: Config,
+    signer: Signer,
+    venue: Venue,
+    venues: Venues,
+    start: Starter,
+) -> Live:
     database = await stack.enter_async_context(
         Database.open(config.database_url, schema="market_data", migrations=MIGRATIONS)
     )
@@ -367,9 +380,7 @@ async def _open(stack: AsyncExitStack, config: Config, signer: Signer, venue: Ve
         WatchHub(database, client, [events.FACTS], draining=server.draining)
     )
     finder = await add_services(stack, server, database, watches, config)
-    hub = await add_live(
-        stack, server, database, client, watches, config, finder, AnyVenue(), start_scripted
-    )
+    hub = await add_live(stack, server, database, client, watches, config, finder, venues, start)
     await server.start(HISTORY, INSTRUMENTS, FEEDS, MARKET_DATA)
     to = await stack.enter_async_context(
         channel(config.listen, FEEDS, MARKET_DATA, token=signer.token("data.read", "data.write"))

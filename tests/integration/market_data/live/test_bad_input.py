@@ -210,7 +210,7 @@ async def test_md29_scopes(live: Live) -> None:
     )
 
 
-SOMETHING = {
+SOMETHING: dict[str, Callable[[], Any]] = {
     "request_id": new_id,
     "position": lambda: Timestamp(seconds=1),
     "instrument_id": lambda: "A.SIM",

@@ -32,7 +32,7 @@ async def test_md30_batches_are_published(live: Live, redis_url: str) -> None:
     await script.play("A.SIM", rows=3, batches=4)
     async with open_redis(redis_url) as client:
         await until(lambda: _length(client, 4))
-        entries = [fields for _, fields in await client.xrange(STREAM)]
+        entries = await _entries(client)
     assert [entry[b"s"] for entry in entries] == [b"1", b"2", b"3", b"4"]
     assert {entry[b"n"] for entry in entries} == {b"3"}
     epoch = live.hub.get("default", "sim").live.epoch
@@ -43,6 +43,10 @@ async def test_md30_batches_are_published(live: Live, redis_url: str) -> None:
 
 async def _length(client: Any, count: int) -> bool:
     return bool(await client.xlen(STREAM) == count)
+
+
+async def _entries(client: Any) -> list[dict[bytes, bytes]]:
+    return [fields for _, fields in await client.xrange(STREAM)]
 
 
 def _feed() -> tuple[LiveFeed, LiveChannel]:
@@ -84,7 +88,7 @@ async def test_md30_what_redis_misses_is_told(server: Valkey) -> None:
         await until(lambda: _length(client, 2))
         ticks.offer(feed, channel, _batch(50))
         await until(lambda: _length(client, 3))
-        entries = [fields for _, fields in await client.xrange(STREAM)]
+        entries = await _entries(client)
     assert [entry.get(b"s") for entry in entries] == [b"1", None, b"50"]
     gap = entries[1]
     assert (gap[b"gap"], gap[b"from"], gap[b"to"], gap[b"n"]) == (b"48", b"2", b"49", b"96")
