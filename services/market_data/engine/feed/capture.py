@@ -25,6 +25,9 @@ ROWS = 500
 SHORTEST, LONGEST = 0.002, 0.010
 """Seconds between two sweeps."""
 
+RELIEF = 0.02
+"""Seconds between two looks whether the service reads again."""
+
 SHARE = 4.0
 """Sweeps take at most one part in so many of the time."""
 
@@ -94,8 +97,6 @@ class Capture:
     def sweep(self) -> None:
         """Send all rows of all channels now."""
         began = time.perf_counter()
-        if self._full and self._link.relieved:
-            self._relieve()
         if self.before_sweep is not None:
             self.before_sweep()
         for buffer in list(self._buffers.values()):
@@ -145,12 +146,17 @@ class Capture:
 
     def _drop(self, buffer: Buffer, rows: list[Any]) -> None:
         """Drop rows, since the service does not read."""
-        self._full = True
+        if not self._full:
+            self._full = True
+            self._loop.call_later(RELIEF, self._relieve)
         if not buffer.dropped_since:
             buffer.dropped_since = self.last or rows[0].ts_init
 
     def _relieve(self) -> None:
-        """Tell what was dropped, now that the service reads again."""
+        """Tell what was dropped, once the service reads again."""
+        if not self._link.relieved:
+            self._loop.call_later(RELIEF, self._relieve)
+            return
         self._full = False
         now = time.time_ns()
         for buffer in self._buffers.values():

@@ -41,6 +41,7 @@ from services.market_data.engine.feed.troubles import (
     UNSUPPORTED,
     WAIT,
     Trouble,
+    plain,
 )
 from services.market_data.live.frames import AskSnapshot, ItemStatus, Open, Snapshot
 
@@ -152,7 +153,7 @@ class Channels:
             wanted = _wanted(frame)
             which = source(frame.kind, wanted)
         except ValueError as error:
-            text = f"Nautilus refuses it: {str(error).splitlines()[0]}"
+            text = f"Nautilus has no such channel. {plain([str(error)])}"
             self._link.tell(ItemStatus(frame.channel, FAILED, UNSUPPORTED, text))
             return
         item = Item(frame, wanted, which)

@@ -19,6 +19,7 @@ from services.market_data.live import frames
 log = logging.getLogger("market_data.feed")
 
 NOT_OPEN = "CHANNEL_NOT_OPEN"
+_FAILED = "The feed could not do this; its log says more."
 
 
 class Commands:
@@ -41,7 +42,12 @@ class Commands:
         async for command in commands:
             if isinstance(command, frames.Stop):
                 return
-            self.do(command)
+            try:
+                self.do(command)
+            except Exception:  # a fault of ours must not end the data of the others
+                log.exception("a command failed")
+                if number := getattr(command, "id", 0):
+                    self._link.tell(frames.Answer(number, b"", "VENUE_REFUSED", _FAILED))
 
     def do(self, command: frames.Command) -> None:
         """Do one command, or begin to."""
@@ -78,8 +84,7 @@ class Commands:
             await work
         except Exception:
             log.exception("a command failed")
-            text = "The feed could not do this; its log says more."
-            self._link.tell(frames.Answer(number, b"", "VENUE_REFUSED", text))
+            self._link.tell(frames.Answer(number, b"", "VENUE_REFUSED", _FAILED))
 
     # -- for other kinds of feeds
 

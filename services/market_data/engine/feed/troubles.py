@@ -21,8 +21,9 @@ _LIMITED = re.compile(
     r"\b(429|418)\b|too many requests|rate.?limit|banned until|-1003\b", re.IGNORECASE
 )
 _LINK = re.compile(
-    r"refused|unreachable|reset|timed? ?out|timeout|connect|closed|broken pipe|dns|tls|handshake"
-    r"|\bio error|network|send|sending|\b5\d\d\b|eof|not active",
+    r"connection (was )?(refused|reset|closed|aborted|error|lost|failed)|cannot connect"
+    r"|failed to connect|could not connect|not connected|unreachable|timed? ?out|broken pipe"
+    r"|\bdns\b|\btls\b|handshake|\bio error|not active|error sending|\b5\d\d\b|\beof\b",
     re.IGNORECASE,
 )
 _MISSING = re.compile(
@@ -55,7 +56,7 @@ def trouble(error: BaseException | None, noted: Sequence[str] = ()) -> Trouble |
         return Trouble(UNSUPPORTED, "The adapter of the venue cannot do this.")
     texts = [*_chain(error), *noted]
     text = " ".join(texts)
-    said = _plain(texts)
+    said = plain(texts)
     if _LIMITED.search(text):
         wait = _retry_after(error, text)
         return Trouble(RATE_LIMITED, f"The venue limits our requests. {said}".strip(), wait)
@@ -76,7 +77,8 @@ def _is_link(error: BaseException | None, text: str) -> bool:
     status = getattr(error, "status", None)
     if isinstance(status, int):
         return status >= 500
-    return error is not None and _LINK.search(text) is not None
+    reasoned = _MESSAGE.search(text) is not None  # the venue itself has spoken
+    return error is not None and not reasoned and _LINK.search(text) is not None
 
 
 def _retry_after(error: BaseException | None, text: str) -> float:
@@ -88,7 +90,7 @@ def _retry_after(error: BaseException | None, text: str) -> float:
     return float(found[1]) if found else WAIT
 
 
-def _plain(texts: Iterable[str]) -> str:
+def plain(texts: Iterable[str]) -> str:
     """Return the first text that has words, without names of classes."""
     for text in texts:
         inner = _MESSAGE.search(text)
