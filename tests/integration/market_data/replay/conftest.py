@@ -1,0 +1,70 @@
+"""A replay's process on a catalog of the test's own."""
+
+import json
+import os
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.market_data.feed.conftest import Feed
+from services.market_data.live import frames
+from services.market_data.live.ports import FeedSpec
+from services.market_data.live.process import Processes
+
+
+class Replay(Feed):
+    """The process of a replay."""
+
+    numbers = 1_000
+
+    async def control(self, action: str, **about: Any) -> frames.Answer:
+        """Control the replay; return the answer."""
+        self.numbers += 1
+        self.send(frames.Control(self.numbers, action, **about))
+        return await self.answer(self.numbers, frames.Answer)
+
+    async def position(
+        self, condition: Callable[[frames.ReplayPosition], bool], after: int = 0
+    ) -> frames.ReplayPosition:
+        """Wait for a position that was told."""
+        return await self.until(
+            lambda: next(
+                (each for each in self.of(frames.ReplayPosition, after) if condition(each)), None
+            )
+        )
+
+    async def end(self, after: int = 0) -> frames.ReplayPosition:
+        """Wait for the end of the replay."""
+        return await self.position(lambda told: told.ended, after)
+
+    def batches(self, channel: int, after: int = 0) -> list[frames.Batch]:
+        """Return the batches of a channel."""
+        return [batch for batch in self.of(frames.Batch, after) if batch.channel == channel]
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """Give the folder of a project's catalog."""
+    return tmp_path / "catalog" / "p"
+
+
+@pytest.fixture
+def replay(tmp_path: Path, catalog: Path) -> Callable[..., Any]:
+    """Give what starts a replay, for ``async with``; it is paused unless told otherwise."""
+    processes = Processes(tmp_path / "logs", os.environ, frozenset())
+
+    @asynccontextmanager
+    async def started(config: dict[str, Any] | None = None, **about: Any) -> AsyncIterator[Replay]:
+        told = {"speed": 0, "paused": True, **(config or {})}
+        spec = FeedSpec("p", "replay", "REPLAY", json.dumps(told), 0.0, str(catalog), **about)
+        made = Replay(*await processes(spec), processes.log_of(spec))
+        try:
+            await made.state("CONNECTED")
+            yield made
+        finally:
+            await made.close()
+
+    return started
