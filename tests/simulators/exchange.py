@@ -253,9 +253,12 @@ class Exchange(ABC):
             inspect.signature(command).bind(**arguments)
         except TypeError as refused:
             raise web.HTTPBadRequest(text=str(refused)) from None
-        result = command(**arguments)
-        if inspect.isawaitable(result):
-            result = await result
+        try:
+            result = command(**arguments)
+            if inspect.isawaitable(result):
+                result = await result
+        except ValueError as refused:
+            raise web.HTTPBadRequest(text=str(refused)) from None
         return web.json_response({"result": result})
 
 

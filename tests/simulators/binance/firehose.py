@@ -12,7 +12,7 @@ from simulators.binance.symbols import FUTURES
 from simulators.binance.wire import frame
 
 if TYPE_CHECKING:
-    from simulators.binance.venue import Binance
+    from simulators.binance.scene import Scene
 
 TOPS = 1_024
 TURN_S = 0.002
@@ -74,7 +74,7 @@ class Hose:
 class Firehose:
     """What runs at a rate: tasks that make events until they are stopped."""
 
-    def __init__(self, venue: "Binance") -> None:
+    def __init__(self, venue: "Scene") -> None:
         self._venue = venue
         self._tasks: list[asyncio.Task[None]] = []
         self.hoses: dict[str, Hose] = {}  # by stream key

@@ -11,7 +11,7 @@ from simulators.binance.symbols import FUTURES, Symbol
 from simulators.binance.wire import PING, frame
 
 if TYPE_CHECKING:
-    from simulators.binance.venue import Binance
+    from simulators.binance.scene import Scene
 
 BEAT_S = 0.02
 PING_EVERY_S = {"spot": 20.0, "futures": 180.0}
@@ -21,7 +21,7 @@ PONG_WITHIN_S = {"spot": 60.0, "futures": 600.0}
 class Pulse:
     """Sends what is due, 50 times a second; marks and klines follow the venue's own clock."""
 
-    def __init__(self, venue: "Binance", ping_every: float | None) -> None:
+    def __init__(self, venue: "Scene", ping_every: float | None) -> None:
         self._venue = venue
         self._ping_every = ping_every
         self._diffs: dict[str, Diff] = {}  # what each diff stream has yet to say, by key
@@ -120,11 +120,12 @@ class Pulse:
             self._venue.emit(stream, body, now)
 
     def _ping(self, turn: float) -> None:
-        if self._venue.silent:
-            return
         for wire in list(self._venue.hub.wires):
-            if turn - wire.ponged_at >= PONG_WITHIN_S[wire.market]:
+            if self._venue.silent:  # no ping is sent, so no pong is due
+                wire.ponged_at = turn
+            elif turn - wire.ponged_at >= PONG_WITHIN_S[wire.market]:
                 wire.end(1008)
+                self._venue.hub.leave(wire)
             elif turn - wire.pinged_at >= (self._ping_every or PING_EVERY_S[wire.market]):
                 wire.pinged_at = turn
                 wire.write(frame(str(self._venue.clock.now()).encode(), PING))

@@ -11,7 +11,7 @@ from simulators.binance.klines import INTERVALS, klines
 from simulators.binance.market import Market
 
 if TYPE_CHECKING:
-    from simulators.binance.venue import Binance
+    from simulators.binance.scene import Scene
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 MAXIMUM = 1000
@@ -34,7 +34,7 @@ class Rest:
     # Request weights as documented; a callable one depends on the limit that was asked for.
     weights: dict[str, int]
 
-    def __init__(self, venue: "Binance") -> None:
+    def __init__(self, venue: "Scene") -> None:
         self.venue = venue
         self._used: dict[int, int] = {}  # weight by minute
 
