@@ -21,8 +21,8 @@ CONFIG = {
     "speed": 10,
     "loop": True,
 }
-SECONDS = 8.0
-"""How long the first start shows quotes, with the second or two that a feed takes to start."""
+SECONDS = 6.0
+"""How long the first start shows quotes."""
 IDLE = timedelta(seconds=5)
 
 

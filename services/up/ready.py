@@ -1,4 +1,4 @@
-"""The first steps of a new mesh: a key and a profile, the sample, a first backtest.
+"""The first steps of a new mesh: a key and a profile, the sample, a first backtest, live quotes.
 
 All of it goes through the gateway, as any client's calls do.
 """
@@ -15,6 +15,7 @@ from meshclient.client import MeshClient
 from meshclient.errors import JobFailed, MeshClientError
 from meshkit.config import ConfigError
 from services.up.config import Config
+from services.up.live import FEED, ensure_feed, show_live
 from services.up.sample import load
 from services.up.secrets import Secrets
 
@@ -35,7 +36,12 @@ async def first_steps(
             if once or not await _succeeded(mesh):
                 await load(mesh, say)
                 await _main_job(mesh)
+                await ensure_feed(mesh)
+                say(f"\nThe sample again, as a live source ({FEED}):\n")
+                await show_live(mesh)
                 say(NEXT.format(address=config.gateway))
+            else:
+                await ensure_feed(mesh)
         except JobFailed as error:
             say(f"The backtest did not succeed: {error}")
             return FAILED
@@ -51,6 +57,9 @@ Where to look next
   meshctl backtest show ID         metrics and equity; `tearsheet ID` makes a page of charts
   meshctl strategy ls              the strategies that ship; `strategy add my.py` adds yours
   meshctl data ls                  what the catalog holds; `data import my.csv` adds yours
+  meshctl md watch sample-replay EUR/USD.SIM:quotes     live quotes; `md book sample-replay
+                                   BTCUSDT-PERP.SIM --watch` an order book
+  meshctl md venues                the venues that feeds can connect to; `md feed add` makes one
   curl http://{address}/v1/info    the same mesh by REST
 """
 

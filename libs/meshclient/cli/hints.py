@@ -29,6 +29,7 @@ _HINTS = {
     "CHANNEL_INVALID": "`meshctl md instruments FEED` lists the instruments of a feed.",
     "CHANNEL_NOT_OPEN": "`meshctl md subscribe FEED INSTRUMENT:deltas` opens the book.",
     "INSTRUMENT_NOT_AT_VENUE": "`meshctl md instruments FEED TEXT` finds what there is.",
+    "NOT_A_REPLAY": "`meshctl md feeds` shows the venue of each feed.",
     "HISTORY_JOB_NOT_FOUND": "`meshctl md jobs` lists what there is.",
     "RATE_LIMITED": "Wait a moment and repeat.",
     "SERVICE_UNAVAILABLE": "It may be starting: repeat in a moment.",

@@ -23,6 +23,8 @@ from meshclient.watching import LiveItem, Watch
 
 PICTURE_SECONDS = 0.2
 COUNT_SECONDS = 2.0
+START_SECONDS = 30.0
+"""How long a feed may take to start; a second or two is usual."""
 LINES_CONFLATE = timedelta(seconds=1)
 """How often a channel is worth a line in a log."""
 TABLE_CONFLATE = timedelta(milliseconds=100)
@@ -40,12 +42,15 @@ class LiveShow:
         self._board = Board()
         self._view = BoardView(found[0].feed_id)
         self._notes: list[Note] = []
+        self._end = asyncio.timeout(None)
+        self._seconds: float | None = None
 
     async def run(self, seconds: float | None = None) -> None:
-        """Show until ``seconds`` are over, or for ever."""
+        """Show for so many seconds from the first data, or for ever."""
         show = self._table if self._out.console.is_terminal else self._lines
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds and seconds + START_SECONDS) as self._end:
+                self._seconds = seconds
                 await show()
 
     async def once(self, seconds: float) -> None:
@@ -74,6 +79,9 @@ class LiveShow:
 
     def _take(self, item: LiveItem) -> None:
         self._view.notice = ""
+        if self._seconds and isinstance(item, pb.MarketDataUpdate | Batch):
+            self._end.reschedule(asyncio.get_running_loop().time() + self._seconds)
+            self._seconds = None
         if note := self._board.take(item, time.monotonic()):
             self._notes.append(note)
 

@@ -10,7 +10,13 @@ import typer
 
 from mesh.marketdata.v1 import live_pb2 as pb
 from meshclient.cli.base import Shell, command
-from meshclient.cli.live import LINES_CONFLATE, TABLE_CONFLATE, LiveShow, print_json
+from meshclient.cli.live import (
+    LINES_CONFLATE,
+    START_SECONDS,
+    TABLE_CONFLATE,
+    LiveShow,
+    print_json,
+)
 from meshclient.cli.md import app as app  # this command is added to it
 from meshclient.cli.md_subscriptions import Channels
 from meshclient.errors import MeshClientError, UsageError
@@ -35,7 +41,7 @@ async def watch(
     ] = False,
     once: Annotated[bool, typer.Option("--once", help="Show the state once, and end.")] = False,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="End after so many seconds; --once: wait at most.")
+        float | None, typer.Option(min=0.1, help="End so many seconds after the first data.")
     ] = None,
 ) -> None:
     """Watch live data: a live table; lines when piped; with --json one object a line.
@@ -54,10 +60,10 @@ async def _show(
         ids = [each.subscription_id for each in found]
         wanted = [item.channel for each in found for item in each.items]
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds or (10 if once else None)):
+            async with asyncio.timeout(seconds or (START_SECONDS if once else None)):
                 await print_json(shell.mesh.market_data.watch(*ids), wanted, once=once)
     elif once:
-        await LiveShow(shell.mesh, shell.out, found).once(seconds or 10)
+        await LiveShow(shell.mesh, shell.out, found).once(seconds or START_SECONDS)
     else:
         await LiveShow(shell.mesh, shell.out, found).run(seconds)
 

@@ -1,6 +1,10 @@
 """A part of the terminal that is painted again and again, without a flicker."""
 
 import shutil
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -21,8 +25,10 @@ class Screen:
         self.console = console
         self._height = 0
         self._size = shutil.get_terminal_size()
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
+        self._stack.enter_context(_no_echo())
         self._write(_HIDE)
         return self
 
@@ -33,6 +39,7 @@ class Screen:
         trace: TracebackType | None,
     ) -> None:
         self._write(_SHOW)
+        self._stack.close()
 
     @property
     def room(self) -> int:
@@ -63,3 +70,19 @@ class Screen:
     def _write(self, codes: str) -> None:
         self.console.file.write(codes)
         self.console.file.flush()
+
+
+@contextmanager
+def _no_echo() -> Iterator[None]:
+    """Keep what is typed from being written into the picture; Ctrl-C still ends it."""
+    if not sys.stdin.isatty():
+        yield
+        return
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSAFLUSH, before)  # what was typed is for nobody
