@@ -34,6 +34,7 @@ class FeedRunner:
         self._waiting = 0
         self._restart = self._closed = False
         self._used = self._heard = 0.0
+        self._born = False
 
     def need(self) -> None:
         """Start the process unless it runs; called when a channel is opened."""
@@ -118,7 +119,7 @@ class FeedRunner:
             log.exception("a feed's process cannot be started", extra=self._about())
             self._ended("FEED_CRASHED", "Its process cannot be started; the log says why.")
             return False
-        self._heard = asyncio.get_running_loop().time()
+        self._heard, self._born = asyncio.get_running_loop().time(), False
         self.live.begin(lambda command: writer.write(frames.encode(command)))
         reading = asyncio.create_task(self._read(reader), name="frames of a feed")
         reading.add_done_callback(lambda _: self._nudge.set())
@@ -133,7 +134,7 @@ class FeedRunner:
         loop = asyncio.get_running_loop()
         try:
             async for frame in frames.read(reader, frames.told):
-                self._heard = loop.time()
+                self._heard, self._born = loop.time(), True
                 self.live.told(frame)
         except Exception:  # what is no frame, or a bug: the process is started anew
             log.exception("a frame cannot be taken", extra=self._about())
@@ -147,9 +148,13 @@ class FeedRunner:
                 return "It ended by itself"
             if self._restart or not self._is_needed():
                 return ""
-            silent = asyncio.get_running_loop().time() - self._heard
-            if silent > self._settings.hang:
+            if self._hangs():
+                silent = asyncio.get_running_loop().time() - self._heard
                 return f"It gave no sign of life for {silent:.0f} s and was killed"
+
+    def _hangs(self) -> bool:
+        longest = self._settings.hang if self._born else self._settings.birth
+        return asyncio.get_running_loop().time() - self._heard > longest
 
     async def _stop(
         self, process: Process, reading: asyncio.Task[None], writer: asyncio.StreamWriter
@@ -157,7 +162,7 @@ class FeedRunner:
         """End the process, in order if it can, and read what it said to its last word."""
         ending = asyncio.create_task(process.wait())
         try:
-            hung = asyncio.get_running_loop().time() - self._heard > self._settings.hang
+            hung = self._hangs()
             if not reading.done() and not hung:
                 with suppress(OSError, RuntimeError):
                     writer.write(frames.encode(frames.Stop()))

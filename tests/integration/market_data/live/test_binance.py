@@ -5,12 +5,22 @@ import json
 import os
 import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from integration.market_data.live.conftest import Live, Open, Reading, books, new_id, quotes, until
+from integration.market_data.live.conftest import (
+    QUICK,
+    Live,
+    Open,
+    Reading,
+    books,
+    new_id,
+    quotes,
+    until,
+)
 from mesh.marketdata.v1 import feed_service_pb2 as rpc
 from mesh.marketdata.v1 import live_pb2 as pb
 from services.market_data.live.serving import starter
@@ -31,7 +41,10 @@ async def exchange() -> AsyncIterator[Binance]:
 async def binance(open_live: Open, exchange: Binance, tmp_path: Path) -> Live:
     """Give a service with a feed of the simulated Binance, its process the real one."""
     venues = Venues()
-    live = await open_live(venues=venues, start=starter(venues, tmp_path / "logs", os.environ))
+    settings = replace(QUICK, hang=20.0)  # a busy machine is no hanging process
+    live = await open_live(
+        settings, venues=venues, start=starter(venues, tmp_path / "logs", os.environ)
+    )
     request = rpc.CreateFeedRequest(
         request_id=new_id(),
         feed_id="sim",
