@@ -1,5 +1,6 @@
 """UP-05: `make run` on a machine that has never seen the mesh, and again."""
 
+import re
 import signal
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from mesh.marketdata.v1 import live_pb2
 from meshclient.client import MeshClient
 from running_mesh import RunningMesh, start_mesh
 from services.up.embedded.process import process_alive
@@ -32,16 +34,64 @@ def _pids(data: Path) -> list[int]:
     return [int(file.read_text().split()[0]) for file in files]
 
 
+def _quotes(mesh: RunningMesh) -> list[tuple[str, str]]:
+    """Return data time and bid of the live quotes that a mesh printed."""
+    line = re.compile(r"^(\S+ \S+)  EUR/USD\.SIM +bid (\S+)  ask \S+$", re.MULTILINE)
+    return line.findall(mesh.said())
+
+
+async def _subscribe(mesh: RunningMesh) -> str:
+    """Make a subscription that stays, and return its id."""
+    async with MeshClient.from_profile(env=mesh.env) as client:
+        made = await client.market_data.subscribe("sample-replay", "EUR/USD.SIM:quotes")
+    return made.subscription_id
+
+
+async def _next_quote(mesh: RunningMesh, subscription_id: str) -> live_pb2.MarketDataUpdate:
+    """Return the next quote of a subscription."""
+    async with (
+        MeshClient.from_profile(env=mesh.env) as client,
+        client.market_data.watch(subscription_id) as watch,
+    ):
+        async for item in watch:
+            if isinstance(item, live_pb2.MarketDataUpdate):
+                return item
+    raise AssertionError("the watch ended")
+
+
+def _feed_processes(data: Path) -> list[int]:
+    """Return the processes of feeds that the mesh's market-data service has started."""
+    parent = (data / "run/market-data.pid").read_text().split()[0]
+    found = []
+    for each in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = each.read_bytes().decode().split("\0")
+        except OSError:
+            continue  # it has ended meanwhile
+        if "services.market_data.engine.feed" in words and parent in words:
+            found.append(int(each.parent.name))
+    return found
+
+
 async def test_first_and_second_start(data: Path) -> None:
-    """The first start shows the key once and does the main job; the second has it done."""
+    """The first start shows the key once, does the main job and shows quotes that move; the second
+    has it done and lost nothing.
+    """
     first = start_mesh(data)
     ready = first.wait_for("mesh ready")
     assert first.gateway in ready
     assert first.said().count("shown this once") == 1
     runs = await _runs(first)
     assert len(runs) == 1
-    pids = _pids(data)
-    assert len(pids) == 7
+    quotes = _quotes(first)
+    assert len(quotes) > 2
+    assert quotes == sorted(quotes, key=lambda quote: quote[0])
+    assert len({bid for _, bid in quotes}) > 1
+    assert "meshctl md watch sample-replay" in first.said()
+    kept = await _subscribe(first)
+    await _next_quote(first, kept)
+    pids = [*_pids(data), *_feed_processes(data)]
+    assert len(pids) == 8
     assert first.stop() == 0
     assert not any(process_alive(pid) for pid in pids)
 
@@ -49,6 +99,8 @@ async def test_first_and_second_start(data: Path) -> None:
     second.wait_for("mesh ready")
     assert await _runs(second) == runs
     assert "shown this once" not in second.said()
+    assert not _quotes(second)
+    assert (await _next_quote(second, kept)).quote.bid_price
     refused = start_mesh(data)
     assert refused.ended() == 1
     assert f"A mesh runs already on {data}" in refused.said()

@@ -22,7 +22,7 @@ from meshclient.errors import MeshClientError
 from meshclient.watching import LiveItem, Watch
 
 PICTURE_SECONDS = 0.2
-COUNT_SECONDS = 2.0
+COUNT_SECONDS = 1.0
 START_SECONDS = 30.0
 """How long a feed may take to start; a second or two is usual."""
 LINES_CONFLATE = timedelta(seconds=1)
