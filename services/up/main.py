@@ -33,14 +33,15 @@ def main() -> None:
     """Run the mesh; the exit code is 0, or 1 when it did not start or the main job failed."""
     parser = argparse.ArgumentParser(prog="python -m services.up", description=__doc__)
     parser.add_argument("--once", action="store_true", help="end after the main job")
+    parser.add_argument("--bare", action="store_true", help="without the sample and its job")
     arguments = parser.parse_args()
-    sys.exit(asyncio.run(_until_signal(once=arguments.once)))
+    sys.exit(asyncio.run(_until_signal(once=arguments.once, bare=arguments.bare)))
 
 
-async def _until_signal(*, once: bool) -> int:
+async def _until_signal(*, once: bool, bare: bool) -> int:
     """Run the mesh until Ctrl-C or SIGTERM, which also end a start-up where it stands."""
     state = State()
-    work = asyncio.create_task(_mesh(state, once=once))
+    work = asyncio.create_task(_mesh(state, once=once, bare=bare))
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _stop, work, state)
@@ -71,7 +72,7 @@ def _stop(work: asyncio.Task[int], state: State) -> None:
         work.cancel()
 
 
-async def _mesh(state: State, *, once: bool) -> int:
+async def _mesh(state: State, *, once: bool, bare: bool) -> int:
     """Open everything, do the first steps, serve, close in the opposite order."""
     config = Config.read(os.environ, PROJECT)
     config.data.mkdir(mode=0o711, parents=True, exist_ok=True)  # PostgreSQL's user passes through
@@ -88,7 +89,7 @@ async def _mesh(state: State, *, once: bool) -> int:
             _say(line)
         for specs in (services(config, stores, at), [gateway(config, at)]):
             await stack.enter_async_context(supervised(specs, at.run, config.logs, _say))
-        failed = await first_steps(config, secrets, at.first_key, once=once, say=_say)
+        failed = await first_steps(config, secrets, at.first_key, once=once, bare=bare, say=_say)
         ending = "(ends now, as asked)" if once else "(Ctrl-C stops it)"
         _say(f"mesh ready on http://{config.gateway}  {ending}")
         if once:

@@ -27,10 +27,15 @@ Say = Callable[[str], None]
 
 
 async def first_steps(
-    config: Config, secrets: Secrets, first_key: Path, *, once: bool, say: Say
+    config: Config, secrets: Secrets, first_key: Path, *, once: bool, bare: bool, say: Say
 ) -> int:
-    """Do what has not been done yet, and the main job also when ``once``; return its exit code."""
+    """Do what has not been done yet, and the main job also when ``once``; return its exit code.
+
+    When ``bare`` there is a key and a profile, and nothing else.
+    """
     profile = _profile(config, secrets, first_key, say)
+    if bare:
+        return 0
     async with MeshClient(profile) as mesh:
         try:
             if once or not await _succeeded(mesh):
