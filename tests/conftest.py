@@ -1,4 +1,6 @@
-"""Real stores for the tests: a Valkey and a PostgreSQL of their own, never a configured one."""
+"""Real stores for the tests: a Valkey and a PostgreSQL of their own, never a configured one; and a
+whole mesh for those that watch live data through it.
+"""
 
 import asyncio
 import secrets
@@ -11,6 +13,7 @@ import asyncpg
 import pytest
 import redis.asyncio
 
+from running_mesh import RunningMesh, start_mesh
 from services.up.embedded.postgres import postgres
 from services.up.embedded.valkey import valkey
 
@@ -59,3 +62,26 @@ async def redis_url(valkey_url: str) -> str:
     await asyncio.wait_for(client.flushall(), 10)
     await client.aclose()
     return valkey_url
+
+
+LIVE = {
+    "MESH_MARKET_DATA_RETENTION_MB": "1",  # so that readers can be late without long waiting
+    "MESH_MARKET_DATA_RETENTION_S": "300",  # a slow machine is none of what is tested
+    "MESH_MARKET_DATA_FEED_MB": "64",
+    "MESH_MARKET_DATA_FEED_IDLE_S": "2",
+}
+
+
+@pytest.fixture(scope="session")
+def live_mesh() -> Iterator[RunningMesh]:
+    """Give a mesh for tests of live data, which make feeds of their own. Services may be killed in
+    it: they come back.
+    """
+    with tempfile.TemporaryDirectory(prefix="mesh-l-") as name:
+        Path(name).chmod(0o711)  # PostgreSQL's user passes through
+        running = start_mesh(Path(name) / "data", "--bare", settings=LIVE)
+        try:
+            running.wait_for("mesh ready")
+            yield running
+        finally:
+            running.stop()

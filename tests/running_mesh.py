@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,8 +63,16 @@ class RunningMesh:
         self._reader.start()
 
 
-def start_mesh(data: Path, *options: str, ports: int | None = None) -> RunningMesh:
-    """Start a mesh on a data folder; its profiles are in ``<data>.profiles.toml``."""
+def start_mesh(
+    data: Path,
+    *options: str,
+    ports: int | None = None,
+    settings: Mapping[str, str] | None = None,
+) -> RunningMesh:
+    """Start a mesh on a data folder; its profiles are in ``<data>.profiles.toml``.
+
+    ``settings`` are variables of its services.
+    """
     base = ports or free_ports(PORTS)
     gateway = f"127.0.0.1:{base}"
     ours = {k: v for k, v in os.environ.items() if not k.startswith("MESH_")}
@@ -75,6 +84,7 @@ def start_mesh(data: Path, *options: str, ports: int | None = None) -> RunningMe
         "MESH_CONFIG": f"{data}.profiles.toml",
         "MESH_GATEWAY_LISTEN": gateway,
         "MESH_HTTP_BASE_PORT": str(base + 1),
+        **(settings or {}),
     }
     child = subprocess.Popen(
         [sys.executable, "-m", "services.up", *options],
