@@ -1,0 +1,100 @@
+"""Twenty clients on a feed of the counting venue, while one thing after another breaks."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from chaos.live.breaking import Fault, Place
+from chaos.live.readers import Reader, all_have, clients, no_faults, reading
+from chaos.live.venue import running_venue
+from running_mesh import RunningMesh
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+CHANNELS = tuple(f"{name}.BINANCE:{kind}" for name in SYMBOLS for kind in ("quotes", "trades"))
+WATCHERS = 20
+SILENCE = timedelta(seconds=4)
+"""Longer than a busy machine lets a process stand still."""
+QUOTES_PER_S, TRADES_PER_S = 90.0, 30.0
+CONFLATE = timedelta(milliseconds=50)
+
+
+@asynccontextmanager
+async def feed_of_a_venue(
+    mesh: RunningMesh, feed_id: str, *, made_up: int = 0, silence: timedelta = SILENCE
+) -> AsyncIterator[Place]:
+    """Give a feed of a venue of its own, both gone after the block."""
+    async with running_venue(made_up) as venue, clients(mesh, 1) as (client,):
+        await client.feeds.create(feed_id, "BINANCE", venue.config, silence_timeout=silence)
+        at = Place(mesh, client, venue, feed_id)
+        yield at
+        await _forget(at)
+
+
+async def _forget(at: Place) -> None:
+    made = await at.client.market_data.list(feed_id=at.feed_id)
+    few = asyncio.Semaphore(20)
+
+    async def delete(subscription_id: str) -> None:
+        async with few:
+            await at.client.market_data.delete(subscription_id)
+
+    await asyncio.gather(*(delete(each.subscription_id) for each in made))
+    await at.client.feeds.delete(at.feed_id)
+
+
+@asynccontextmanager
+async def watched(at: Place, draw: random.Random) -> AsyncIterator[list[Reader]]:
+    """Let twenty clients watch while the venue sends: two of three LOSSLESS, and of all half the
+    columns and half the objects; three have all channels, the others some.
+    """
+    async with clients(at.mesh, WATCHERS) as meshes:
+        readers = []
+        for number, mesh in enumerate(meshes):
+            wanted = CHANNELS if number < 3 else draw.sample(CHANNELS, draw.randint(1, 4))
+            made = await mesh.market_data.subscribe(
+                at.feed_id, *wanted, lossless=number % 3 < 2, conflate=CONFLATE
+            )
+            readers.append(Reader(mesh, made, columns=number % 2 == 0))
+        async with reading(readers):
+            await send(at)
+            await flowing(at, readers, "the first ticks", 1)
+            yield readers
+
+
+async def send(at: Place) -> None:
+    """Let the venue send quotes and trades until `ended`."""
+    rates = {"quotes_per_s": QUOTES_PER_S, "trades_per_s": TRADES_PER_S}
+    await at.venue.do("run", **rates, symbols=SYMBOLS)
+
+
+async def flowing(at: Place, readers: Sequence[Reader], what: str, more: int) -> None:
+    """Wait until everybody has ``more`` of each channel than the venue has sent up to now."""
+    now = await at.venue.last()
+    names = {name for reader in readers for name in reader.told}
+    await all_have(readers, {name: now.get(name, 0) + more for name in names}, what)
+
+
+async def strike(at: Place, readers: Sequence[Reader], fault: Fault, draw: random.Random) -> None:
+    """Let something break at a random tick; all go on after it, and are told what they must be."""
+    await flowing(at, readers, f"ticks before {fault.name}", draw.randint(1, 30))
+    before = [
+        (reader, name, len(t.causes)) for reader in readers for name, t in reader.told.items()
+    ]
+    await fault.strike(at)
+    await flowing(at, readers, f"ticks after {fault.name}", 5)
+    for reader, name, count in before:
+        said = reader.told[name].causes[count:]
+        assert set(said) <= set(fault.causes), f"{fault.name}: {said} was said of {name}"
+        if reader.lossless and fault.causes:
+            assert fault.causes[0] in said, f"{fault.name}: {said} was said of {name}"
+
+
+async def ended(at: Place, readers: Sequence[Reader]) -> dict[str, int]:
+    """Stop the venue, wait until everybody has the last ticks, and check all that was told."""
+    await at.venue.do("stop")
+    last = await at.venue.last()
+    await all_have(readers, last, "the last ticks")
+    no_faults(readers, last)
+    return last
