@@ -5,6 +5,7 @@ exception. What people read names no class and shows no traceback.
 """
 
 import re
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ _MISSING = re.compile(
 )
 _CLASS = re.compile(r"\b[A-Za-z_.]*(Error|Exception|Failure)\b[:(]*\s*")
 _MESSAGE = re.compile(r"""["'](?:msg|message|error_message)["']\s*:\s*["']([^"']+)["']""")
+_UNTIL = re.compile(r"banned until (\d{13})\b", re.IGNORECASE)
 _AFTER = re.compile(r"""retry-after["']?\s*[:=]\s*["']?(\d+)""", re.IGNORECASE)
 
 
@@ -86,6 +88,8 @@ def _retry_after(error: BaseException | None, text: str) -> float:
     named = {str(name).lower(): value for name, value in dict(headers).items()}
     if str(named.get("retry-after", "")).isdigit():
         return float(named["retry-after"])
+    if until := _UNTIL.search(text):
+        return max(1.0, int(until[1]) / 1000 - time.time())
     found = _AFTER.search(text)
     return float(found[1]) if found else WAIT
 
