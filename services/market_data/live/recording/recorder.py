@@ -292,10 +292,10 @@ class CatalogRecorder:
                 taking.precision = await self._definitions.ensure(*about)
             except (OtherInstrument, NotAtVenue) as error:
                 taking.refused = str(error)
-            except VenueAnswer as error:
+            except (VenueAnswer, Unavailable) as error:
                 taking.stalled = error.message
             except MeshError as error:
-                taking.stalled = error.message
+                taking.refused = f"The venue's instrument is not taken: {error.message}"
             else:
                 taking.stalled = ""
             if taking.refused:

@@ -36,18 +36,21 @@ def channel_of(kind: str) -> Channel:
     return Channel(kind, str(ID), str(BAR_TYPE) if kind == "BAR" else "")
 
 
+def channel_message(channel: Channel) -> ChannelMessage:
+    """Return a channel as a message."""
+    return ChannelMessage(
+        kind=DataKind.Value(f"DATA_KIND_{channel.kind}"),
+        instrument_id=channel.instrument_id,
+        bar_type=channel.bar_type,
+    )
+
+
 def batches_of(kind: str, rows: Sequence[Any], size: int = 100) -> list[MarketDataBatch]:
     """Return ticks as batches of a feed's process."""
     channel = channel_of(kind)
     made = []
     for start in range(0, len(rows), size):
-        batch = MarketDataBatch(
-            channel=ChannelMessage(
-                kind=DataKind.Value(f"DATA_KIND_{kind}"),
-                instrument_id=channel.instrument_id,
-                bar_type=channel.bar_type,
-            )
-        )
+        batch = MarketDataBatch(channel=channel_message(channel))
         fill(kind, rows[start : start + size], batch, PRICE, SIZE)
         made.append(batch)
     return made
