@@ -2,6 +2,7 @@
 
 import asyncio
 import multiprocessing
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,19 @@ async def record(lab: Lab, kind: str, rows: list[Any]) -> DataTask:
     )
 
 
+@pytest.fixture(scope="module")
+def apart() -> Iterator[ProcessPoolExecutor]:
+    """Give a process for runs: what replaces parts of Nautilus must not do so in the tests'."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        yield pool
+
+
 def figures_of(
-    catalog: Path, data: list[DataTask], bar_type: str, venue: dict[str, Any]
+    apart: ProcessPoolExecutor,
+    catalog: Path,
+    data: list[DataTask],
+    bar_type: str,
+    venue: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
     """Run the EMA cross on stored data, in a process of its own."""
     output = catalog.with_name(f"{catalog.name}-output")
@@ -124,27 +136,29 @@ def figures_of(
         output=str(output),
         memory_mb=0,
     )
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=spawn) as apart:
-        figures = apart.submit(run, task, nothing).result()
+    figures = apart.submit(run, task, nothing).result()
     return figures, {p.stem: pq.read_table(p).to_pandas() for p in output.glob("*.parquet")}
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_md56_a_backtest_on_recorded_data(lab: Lab, name: str, tmp_path: Path) -> None:
+async def test_md56_a_backtest_on_recorded_data(
+    lab: Lab, name: str, tmp_path: Path, apart: ProcessPoolExecutor
+) -> None:
     """MD-56: a run on what was recorded trades as one on what Nautilus wrote of the same ticks."""
     parts, bar_type, venue = CASES[name]
     lab.venue.instruments = {ID: definition(YEN)}
     async with lab.life():
         recorded = [await record(lab, kind, rows) for kind, rows in parts]
         figures, tables = await asyncio.to_thread(
-            figures_of, lab.catalog, recorded, bar_type, venue
+            figures_of, apart, lab.catalog, recorded, bar_type, venue
         )
     theirs = sample.write(tmp_path / "theirs", [YEN], *(rows for _, rows in parts))
     selected = [sample.selection(theirs, rows) for _, rows in parts]
     for index, (kind, _) in enumerate(parts):
         selected[index] = DataTask(kind, *_rest(selected[index]))
-    others = await asyncio.to_thread(figures_of, Path(theirs.path), selected, bar_type, venue)
+    others = await asyncio.to_thread(
+        figures_of, apart, Path(theirs.path), selected, bar_type, venue
+    )
     assert figures["total_orders"] > 20
     assert _comparable(figures) == _comparable(others[0])
     for table, rows in tables.items():
