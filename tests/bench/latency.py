@@ -19,9 +19,9 @@ RATE = 10_000
 SECONDS = 15
 WARM = 3 * RATE
 LISTEN = Path(__file__).parent / "stock" / "listen.py"
-FLOOD = 1_000_000
+FLOOD = 200_000
 """Quotes a second that nobody can take: the venue waits for its reader."""
-FLOODED = 600_000
+FLOODED = 400_000
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 TOPS = 1_024
 TURN_S = 0.002
+TURN_MOST = 5_000  # events of a turn: a rate that cannot be kept must not make turns ever longer
 Step = Callable[[Market], object]
 ENOUGH = 4 << 20  # bytes that a client has not taken: the hose waits for it then
 
@@ -129,7 +130,7 @@ async def _paced(rate: float, hold: Callable[[], bool] = bool) -> AsyncIterator[
         if hold():
             begun = loop.time() - index / rate
             continue
-        due = int((loop.time() - begun) * rate)
+        due = min(int((loop.time() - begun) * rate), index + TURN_MOST)
         for index in range(index, due):  # noqa: B020 - goes on where it stopped
             yield index
         index = max(index, due)
