@@ -24,6 +24,9 @@ LARGEST = 16 * 2**20
 TOGETHER = 256
 """Entries in one round trip."""
 
+LINGER = 0.01
+"""Seconds for which entries are gathered: a round trip for each would cost most of the time."""
+
 
 @dataclass
 class Dropped:
@@ -89,6 +92,7 @@ class TickStreams:
     async def _run(self) -> None:
         while True:
             await self._news.wait()
+            await asyncio.sleep(LINGER)
             self._news.clear()
             while self._queue:
                 taken = [self._queue.popleft() for _ in range(min(TOGETHER, len(self._queue)))]

@@ -35,6 +35,9 @@ LARGEST, LARGEST_FIRST = 256 * 2**10, 2 * 2**20
 SCAN = 4_096
 """Entries that are looked at before others get their turn."""
 
+PACE = 0.003
+"""Seconds between two messages to a watcher: at a high rate few are sent, and large ones."""
+
 FEW = 16
 """Channels whose times are looked through for each cursor."""
 
@@ -96,8 +99,10 @@ class Watch:
         await self._attach(after, out)
         await self._collect(out, LARGEST_FIRST if self._place < self._ahead else LARGEST)
         yield out.finish(self._cursor(), checkpoint=True)
-        said = loop.time()
+        said = sent = loop.time()
         while True:
+            if loop.time() - sent < PACE:
+                await asyncio.sleep(sent + PACE - loop.time())
             news, over = self._live.news, self._over()
             out = Outgoing()
             if over is None:
@@ -105,7 +110,8 @@ class Watch:
             due = over is not None or loop.time() - said >= self._wish.checkpoint
             if out or due:
                 yield out.finish(self._cursor(), checkpoint=due)
-                said = loop.time() if due else said
+                sent = loop.time()
+                said = sent if due else said
             if over is not None:
                 raise over
             if not out:
