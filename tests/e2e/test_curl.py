@@ -10,8 +10,10 @@ import pyarrow as pa
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
 
+import live_doors
 from doors import by_python, figures
 from mesh.backtest.v1.backtest_pb2 import Backtest
+from mesh.marketdata.v1.market_data_service_pb2 import WatchMarketDataResponse
 from meshclient import profiles
 from running_mesh import RunningMesh, start_mesh
 
@@ -52,3 +54,18 @@ async def test_the_main_job_with_curl(mesh: RunningMesh, tmp_path: Path) -> None
     assert "<html>" in (tmp_path / "tearsheet.html").read_text()[:100]
     with pa.ipc.open_stream((tmp_path / "orders.arrow").read_bytes()) as orders:
         assert orders.read_all().num_rows == run.result.total_orders > 0
+    seen = _live((tmp_path / "live.jsonl").read_text())
+    played = await live_doors.stored(mesh)
+    assert len(seen) > 10
+    assert live_doors.is_stretch(seen, played)
+    assert live_doors.is_stretch(await live_doors.by_python(mesh, 10), played)
+
+
+def _live(text: str) -> list[live_doors.Quote]:
+    """Return the quotes of a stream of JSON, a message on a line."""
+    messages = [
+        ParseDict(json.loads(line), WatchMarketDataResponse()) for line in text.split("\n") if line
+    ]
+    assert messages[0].checkpoint
+    items = [item for message in messages for item in message.items]
+    return [live_doors.quote(item.update) for item in items if item.HasField("update")]

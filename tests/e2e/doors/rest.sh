@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The main job by REST: exchange the API key, list the strategies, create a backtest, watch it to its end, read its
-# result. Prints the backtest as JSON; its orders are written to FOLDER/orders.arrow, its page to FOLDER/tearsheet.html.
+# result, look at live data. Prints the backtest as JSON; its orders are written to FOLDER/orders.arrow, its page to
+# FOLDER/tearsheet.html, and twenty messages of live quotes to FOLDER/live.jsonl.
 # Usage: MESH_API_KEY=nm_... rest.sh http://127.0.0.1:8080 backtest.json FOLDER
 set -euo pipefail
 base=$1 spec=$2 folder=$3
@@ -24,4 +25,13 @@ id=$(call "$base/v1/backtests" --data "$request" | field backtest.backtestId)
 call --no-buffer "$base/v1/backtests/$id:watch" >&2 # a line for each event, until the run has ended
 call "$base/v1/backtests/$id/tables/RESULT_TABLE_ORDERS" | bytes chunk.data >"$folder/orders.arrow"
 call "$base/v1/backtests/$id/tearsheet" | bytes data >"$folder/tearsheet.html"
+
+channels='[{"kind": "DATA_KIND_QUOTE_TICK", "instrument_id": "EUR/USD.SIM"}]'
+request=$(printf '{"request_id": "%s", "feed_id": "sample-replay", "channels": %s, "delivery": "DELIVERY_LOSSLESS",
+                   "idle_timeout": "30s"}' "$(cat /proc/sys/kernel/random/uuid)" "$channels")
+live=$(call "$base/v1/subscriptions" --data "$request" | field subscription.subscriptionId)
+# An object on a line as it comes, for ever: curl ends when `head` has what it wants.
+watch=(call --no-buffer "$base/v1/subscriptions:watchData" --data "{\"subscription_ids\": [\"$live\"]}")
+{ "${watch[@]}" 2>/dev/null | grep --line-buffered . || true; } | head -n 20 >"$folder/live.jsonl"
+
 call "$base/v1/backtests/$id"

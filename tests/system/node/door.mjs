@@ -1,15 +1,16 @@
 // The main job from Node: exchange the API key, list the strategies, create a backtest, watch it to its end, read its
-// result. Prints the backtest as JSON; its orders are written to FOLDER/orders.arrow.
+// result, look at live data. Prints the backtest as JSON; its orders are written to FOLDER/orders.arrow, twenty live
+// quotes to FOLDER/live.json.
 // Usage: MESH_API_KEY=nm_... node door.mjs 127.0.0.1:8080 backtest.json FOLDER   (contracts: protos/ of the repository)
 import { randomUUID } from 'node:crypto';
-import { createWriteStream, readFileSync } from 'node:fs';
+import { createWriteStream, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import grpc from '@grpc/grpc-js';
 import loader from '@grpc/proto-loader';
 
 const [address, specFile, folder] = process.argv.slice(2);
 const protos = fileURLToPath(new URL('../../../protos/', import.meta.url));
-const areas = { gateway: 'auth', strategy: 'strategy', backtest: 'backtest' };
+const areas = { gateway: 'auth', strategy: 'strategy', backtest: 'backtest', marketdata: 'market_data' };
 const files = Object.entries(areas).map(([area, name]) => `mesh/${area}/v1/${name}_service.proto`);
 const { mesh } = grpc.loadPackageDefinition(
   loader.loadSync(files, {
@@ -26,6 +27,7 @@ const credentials = grpc.credentials.createInsecure();
 const auth = new mesh.gateway.v1.AuthService(address, credentials);
 const strategies = new mesh.strategy.v1.StrategyService(address, credentials);
 const backtests = new mesh.backtest.v1.BacktestService(address, credentials);
+const live = new mesh.marketdata.v1.MarketDataService(address, credentials);
 const metadata = new grpc.Metadata();
 
 const call = (client, method, request) =>
@@ -66,7 +68,24 @@ for await (const { chunk } of backtests.ReadBacktestResult({ backtest_id, table:
 }
 await new Promise((resolve) => orders.end(resolve));
 
+const wish = {
+  request_id: randomUUID(),
+  feed_id: 'sample-replay',
+  channels: [{ kind: 'DATA_KIND_QUOTE_TICK', instrument_id: 'EUR/USD.SIM' }],
+  delivery: 'DELIVERY_LOSSLESS',
+  idle_timeout: { seconds: 30 },
+};
+const { subscription_id } = (await call(live, 'CreateSubscription', wish)).subscription;
+const quotes = [];
+const watch = live.WatchMarketData({ subscription_ids: [subscription_id] }, metadata);
+for await (const { items } of watch) {
+  quotes.push(...items.filter(({ update }) => update?.quote).map(({ update }) => update));
+  if (quotes.length >= 20) break;
+}
+watch.cancel(); // the subscription goes by itself when nobody watches it
+writeFileSync(`${folder}/live.json`, JSON.stringify(quotes));
+
 const { backtest } = await call(backtests, 'GetBacktest', { backtest_id });
 console.log(JSON.stringify(backtest));
-for (const client of [auth, strategies, backtests]) client.close();
+for (const client of [auth, strategies, backtests, live]) client.close();
 process.exitCode = backtest.state === 'BACKTEST_STATE_SUCCEEDED' ? 0 : 1;
