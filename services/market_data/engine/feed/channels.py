@@ -131,8 +131,6 @@ class Channels:
                 self._say(item, LIVE if self._connected else STALE)
                 continue
             self._fail(item, failed)
-            if failed.reason == RATE_LIMITED:
-                self._loop.call_later(failed.retry_after or WAIT, self._retry, item)
 
     def _retry(self, item: Item) -> None:
         if self._connected and not item.closed and item.handler is None:
@@ -260,8 +258,11 @@ class Channels:
     # -- states
 
     def _fail(self, item: Item, failed: Trouble) -> None:
+        """End a channel that cannot be, or not now: then it is tried again."""
         self._end(item)
         self._say(item, FAILED, failed.reason, failed.message)
+        if failed.reason in (RATE_LIMITED, UNREACHABLE):
+            self._loop.call_later(failed.retry_after or WAIT, self._retry, item)
 
     def _say(self, item: Item, state: str, reason: str = "", message: str = "") -> None:
         if item.state != state:

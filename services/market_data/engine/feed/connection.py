@@ -1,6 +1,7 @@
 """The connection to the venue: made with back-off, watched, and made anew when it is silent."""
 
 import asyncio
+import gc
 import logging
 import random
 import time
@@ -62,7 +63,7 @@ class Connection:
         self._broken: Trouble | None = None
         self._hurry = asyncio.Event()
         self._unread = Throttle(node.loop, self._tell_unread)
-        capture.before_sweep = self.look
+        capture.before_sweep = self._before_data
 
     async def run(self) -> None:
         """Keep the feed connected; ends only when it is cancelled."""
@@ -86,6 +87,7 @@ class Connection:
         self._sockets.forget()
         self._broken = None
         self._connected_at = time.monotonic()
+        gc.freeze()  # a venue's instruments are thousands, and stay
         self._channels.renewed()
         self._come_up()
 
@@ -160,14 +162,19 @@ class Connection:
         """Look at the connection until the client has to be made anew; return why."""
         while self._broken is None:
             await asyncio.sleep(LOOK)
-            self.look()
+            self._look()
             self._listen()
         if self._up:
             self._go_down(DISCONNECTED)
         return self._broken
 
-    def look(self) -> None:
-        """Tell when a socket is lost or back; before each sweep, so that a gap comes first."""
+    def _before_data(self) -> None:
+        """Tell that the connection is back before what came over it is sent."""
+        if not self._up:
+            self._look()
+
+    def _look(self) -> None:
+        """Tell when a socket is lost or back."""
         if self._broken is not None or not (self._up or self._cause):
             return
         active = self._sockets.active(self._node.client)

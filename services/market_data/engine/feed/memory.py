@@ -103,7 +103,7 @@ def halves(raw: int) -> tuple[int, int]:
 
 def _same(value: Any, expected: Any) -> bool:
     found = tuple(int(half) for half in value["raw"])
-    return found == halves(expected.raw) and int(value["precision"]) == expected.precision
+    return found == halves(expected.raw) and int(value["precision"]) == int(expected.precision)
 
 
 def _quote_reads(tick: QuoteTick) -> bool:
@@ -127,13 +127,12 @@ def _delta_reads(delta: OrderBookDelta) -> bool:
 
 def _order_reads(row: Any, order: BookOrder) -> bool:
     values = _same(row["price"], order.price) and _same(row["size"], order.size)
-    return (
-        bool(values) and int(row["side"]) == order.side and int(row["order_id"]) == order.order_id
-    )
+    number = int(row["order_id"]) == int(order.order_id)
+    return values and number and int(row["side"]) == int(order.side)
 
 
 def _times(row: Any, tick: Any) -> bool:
-    return int(row["ts_event"]) == tick.ts_event and int(row["ts_init"]) == tick.ts_init
+    return all(int(row[name]) == int(getattr(tick, name)) for name in ("ts_event", "ts_init"))
 
 
 def _readable() -> frozenset[type]:

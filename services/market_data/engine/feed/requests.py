@@ -128,6 +128,7 @@ def _frames(ask: AskHistory, rows: list[Any], instrument: Any) -> Iterator[Histo
     """
     within = [row for row in rows if ask.start <= row.ts_event <= ask.end]
     within.sort(key=lambda row: row.ts_event)
+    del within[ask.limit or len(within) :]
     kind = enums.number(marketdata_pb2.DataKind, ask.kind)
     channel = live.Channel(kind=kind, instrument_id=ask.instrument_id, bar_type=ask.bar_type)  # type: ignore[arg-type]  # a number
     for start in range(0, len(within), ROWS):

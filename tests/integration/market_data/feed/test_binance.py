@@ -150,6 +150,25 @@ async def test_instruments_and_history(binance: Binance, start: Callable[..., An
         assert all(start_ns <= page.first <= page.last <= end for page in pages)
 
 
+async def test_all_past_trades(binance: Binance, start: Callable[..., Any]) -> None:
+    """Aggregated trades of a range come whole, page after page; single ones only if they can."""
+    now = binance.clock.now()
+    begin, end = now - 90 * 60_000, now - 60_000
+    rows = binance.market("futures", "BTCUSDT").trades.aggregated_between(begin, end)
+    for market, wanted in (("futures", PERP), ("spot", SPOT)):
+        async with start("BINANCE", binance.client(market)) as feed:
+            await feed.state("CONNECTED")
+            ask = (wanted, "", begin * 1_000_000, end * 1_000_000 + 999_999)
+            feed.send(frames.AskHistory(1, "TRADE_TICK", *ask))
+            answer = await feed.answer(1, frames.Answer)
+            if market == "spot":
+                assert answer.reason == "VENUE_REFUSED"
+                assert "use_agg_trade_ticks" in answer.message
+            else:
+                assert answer.reason == ""
+                assert sum(page.rows for page in feed.of(frames.HistoryRows)) == len(rows) > 1000
+
+
 async def test_a_dropped_connection(binance: Binance, start: Callable[..., Any]) -> None:
     """A drop is a gap with its cause before any data after it; the book stands right again."""
     async with start("BINANCE", binance.client("spot")) as feed:
@@ -248,7 +267,7 @@ async def test_a_venue_that_is_away_for_a_while(
 async def test_a_thousand_channels(start: Callable[..., Any]) -> None:
     """A thousand channels are subscribed to in few messages, within the venue's limits."""
     async with (
-        Binance(options=Options(made_up=1000, limits=True)) as venue,
+        Binance(options=Options(made_up=1000, past=120, limits=True)) as venue,
         start("BINANCE", venue.client("spot")) as feed,
     ):
         await feed.state("CONNECTED")
