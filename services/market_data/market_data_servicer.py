@@ -102,9 +102,10 @@ class MarketDataServicer(MarketDataServiceServicer):
             return rpc.DeleteSubscriptionResponse()
 
         async def change() -> rpc.DeleteSubscriptionResponse:
-            response = await once(self._database, request, rpc.DeleteSubscriptionResponse, work)
-            for row in gone:
-                await self._hub.drop(row)
+            async with self._hub.changing(request.subscription_id):
+                response = await once(self._database, request, rpc.DeleteSubscriptionResponse, work)
+                for row in gone:
+                    await self._hub.drop(row)
             return response
 
         return await to_its_end(change())

@@ -176,7 +176,7 @@ class LiveFeed:
         self._kept.clear()
         self.asking.fail(error)
         if self.channels and not self._interrupted:
-            self._interrupted = GapNote("FEED_RESTARTED", self.last, 0, message)
+            self._interrupted = GapNote("FEED_RESTARTED", 0, 0, message)
         if not self.channels:
             self._interrupted = None
         self.set_state(state, reason, message)

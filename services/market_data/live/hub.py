@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,7 +62,6 @@ class LiveHub:
         self.settings = settings
         self.feeds: dict[Key, Open] = {}
         self.subscriptions: dict[str, Held] = {}
-        self.creating = asyncio.Lock()
         self.on_change: Callable[[LiveFeed], None] = lambda _: None
         """Called when the state of a feed changes."""
         self._database, self._start, self._catalog = database, start, catalog
@@ -147,6 +146,13 @@ class LiveHub:
         if found is None or found.row.project not in projects:
             raise no_subscription(subscription_id)
         return found
+
+    @asynccontextmanager
+    async def changing(self, subscription_id: str) -> AsyncIterator[None]:
+        """Keep other changes of a subscription's feed out while the block lasts."""
+        held = self.subscriptions.get(subscription_id)
+        async with self.feeds[held.row.feed_key].changing if held else nullcontext():
+            yield
 
     def view(self, row: Subscription) -> pb.Subscription:
         """Return a subscription as a message, as it is now."""

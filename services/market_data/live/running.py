@@ -7,7 +7,9 @@ import logging
 import random
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 
+from meshkit import context
 from meshkit.link import wait
 from services.market_data.live import frames
 from services.market_data.live.errors import FeedUnavailable
@@ -16,6 +18,9 @@ from services.market_data.live.ports import FeedSpec, Process, Starter
 from services.market_data.live.settings import Settings
 
 log = logging.getLogger("market_data.feeds")
+
+LATE = 0.5
+"""Seconds before a caller's deadline at which it is told that it waits in vain."""
 
 LOOK = 0.5
 """Seconds between looks at whether a process is needed and gives signs of life."""
@@ -45,13 +50,19 @@ class FeedRunner:
     async def connected(self) -> None:
         """Start the process when there is none, and wait for the venue.
 
-        Raises ``FeedUnavailable`` when it takes too long.
+        Raises ``FeedUnavailable`` when it takes too long, before the caller's deadline, or when
+        the feed says that it cannot.
         """
+        now = asyncio.get_running_loop().time
+        ends = min(now() + self._settings.patience, (context.deadline() or inf) - LATE)
         self.need()
         self._waiting += 1
         try:
-            if not await wait(self.live.connected, self._settings.patience):
-                raise self.unavailable()
+            while not self.live.connected.is_set():
+                news = self.live.news
+                if self.live.status.state == FAILED or now() >= ends:
+                    raise self.unavailable()
+                await wait(news, ends - now())
         finally:
             self._waiting -= 1
             self._used = asyncio.get_running_loop().time()

@@ -13,7 +13,7 @@ from meshkit.errors import InvalidCursor, MeshError
 from meshkit.link import wait
 from services.market_data.live import convert, showing
 from services.market_data.live.cursor import Cursor
-from services.market_data.live.domain import BARS, DELTAS, LOSSLESS
+from services.market_data.live.domain import BARS, DELTAS, DEPTH, LOSSLESS
 from services.market_data.live.errors import no_subscription
 from services.market_data.live.feed import LiveFeed, Newest
 from services.market_data.live.hub import Held
@@ -319,7 +319,7 @@ class Watch:
         asked = (self._live.newest(i.live, self._wish.levels, BOOK_SECONDS) for i in books)
         found = dict(zip(books, await asyncio.gather(*asked), strict=True))
         for item in items:
-            value = found.get(item) or Newest(showing.latest(item.live.newest), self._log.end)
+            value = found.get(item) or self._newest(item)
             out.put(snapshot=showing.snapshot(item.live, value.payload))
             item.place, item.last = value.place, item.live.last
             item.due = now + item.interval
@@ -333,7 +333,7 @@ class Watch:
         asked = (self._live.shared(i.live, self._wish.levels, i.interval) for i in books)
         found = dict(zip(books, await asyncio.gather(*asked), strict=True))
         for item in due:
-            value = found.get(item) or Newest(showing.latest(item.live.newest), self._log.end)
+            value = found.get(item) or self._newest(item)
             item.due = now + item.interval
             newest = item.live.newest
             if newest is None or value.place > newest.number:
@@ -341,6 +341,13 @@ class Watch:
             if value.payload and value.place > item.place:
                 item.place, item.last = value.place, item.live.last
                 out.put(update=showing.update(value.payload))
+
+    def _newest(self, item: Item) -> Newest:
+        """Return the last row of a channel that is no book of the process'."""
+        value = showing.latest(item.live.newest)
+        if value and item.live.channel.kind == DEPTH:
+            value = showing.cut(value, self._wish.levels)
+        return Newest(value, self._log.end)
 
 
 def _want(wanted: dict[LiveChannel, Item], item: Item) -> None:

@@ -227,9 +227,17 @@ class Feed:
         return {"open": sorted(_name(each) for each in self._open.values())}
 
     async def _play(
-        self, names: list[str], rows: int, batches: int = 1, kind: str = "", pause: float = 0.0
+        self,
+        names: list[str],
+        rows: int,
+        batches: int = 1,
+        kind: str = "",
+        pause: float = 0.0,
+        start: int | None = None,
     ) -> int:
-        """Send batches of rows, numbered on, of each channel in turn."""
+        """Send batches of rows, numbered on (or from ``start``), of each channel in turn."""
+        if start is not None:
+            self._next = dict.fromkeys(names, start)
         channels = {_name(o): (n, o) for n, o in self._open.items() if not kind or o.kind == kind}
         for _ in range(batches):
             for name in names:
