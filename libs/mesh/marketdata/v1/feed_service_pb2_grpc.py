@@ -130,8 +130,8 @@ class FeedServiceServicer(object):
 
     def CreateFeed(self, request, context):
         """CreateFeed stores a feed. Its config is checked against the adapter at once, the venue is reached at the first
-        subscription. Errors: FEED_EXISTS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`), VENUE_WITHOUT_DATA,
-        SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
+        subscription. Errors: FEED_EXISTS, TOO_MANY_FEEDS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`),
+        VENUE_WITHOUT_DATA, SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -42,8 +42,8 @@ class FeedServiceStub:
         mesh.marketdata.v1.feed_service_pb2.CreateFeedResponse,
     ]
     """CreateFeed stores a feed. Its config is checked against the adapter at once, the venue is reached at the first
-    subscription. Errors: FEED_EXISTS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`), VENUE_WITHOUT_DATA,
-    SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
+    subscription. Errors: FEED_EXISTS, TOO_MANY_FEEDS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`),
+    VENUE_WITHOUT_DATA, SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
     """
 
     GetFeed: grpc.UnaryUnaryMultiCallable[
@@ -148,8 +148,8 @@ class FeedServiceAsyncStub:
         mesh.marketdata.v1.feed_service_pb2.CreateFeedResponse,
     ]
     """CreateFeed stores a feed. Its config is checked against the adapter at once, the venue is reached at the first
-    subscription. Errors: FEED_EXISTS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`), VENUE_WITHOUT_DATA,
-    SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
+    subscription. Errors: FEED_EXISTS, TOO_MANY_FEEDS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`),
+    VENUE_WITHOUT_DATA, SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
     """
 
     GetFeed: grpc.aio.UnaryUnaryMultiCallable[
@@ -260,8 +260,8 @@ class FeedServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[mesh.marketdata.v1.feed_service_pb2.CreateFeedResponse, collections.abc.Awaitable[mesh.marketdata.v1.feed_service_pb2.CreateFeedResponse]]:
         """CreateFeed stores a feed. Its config is checked against the adapter at once, the venue is reached at the first
-        subscription. Errors: FEED_EXISTS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`), VENUE_WITHOUT_DATA,
-        SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
+        subscription. Errors: FEED_EXISTS, TOO_MANY_FEEDS, VENUE_NOT_FOUND, VENUE_EXTRA_MISSING (metadata `extra`),
+        VENUE_WITHOUT_DATA, SECRET_IN_CONFIG, INVALID_FIELD (naming `config_json.<field>`).
         """
 
     @abc.abstractmethod
