@@ -104,7 +104,7 @@ def conflated_faults(told: Told, last: int) -> Iterator[str]:
     for before, after in pairwise(numbers):
         if after < before:
             yield f"{after} after {before}: out of order"
-    if not numbers or numbers[-1] != last:
+    if (numbers[-1] if numbers else 0) != last:
         yield f"ends with {numbers[-1:]}, and not with {last}"
 
 

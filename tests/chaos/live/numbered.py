@@ -20,6 +20,9 @@ from simulators.exchange import input_ended
 TURN = 100
 """Quotes that are sent before others get their turn."""
 
+PAST = 60.0
+"""Seconds of invented history, of which nothing is asked here."""
+
 ENOUGH = 4 << 20
 """Bytes that a client has not taken, after which it is waited for."""
 
@@ -68,7 +71,7 @@ class Numbered(Binance):
 
 async def serve(made_up: int) -> None:
     """Run until standard input ends."""
-    async with Numbered(0, Options(made_up=made_up, limits=True)) as venue:
+    async with Numbered(0, Options(made_up=made_up, past=PAST, limits=True)) as venue:
         sys.stdout.write(f"{venue.port}\n")
         sys.stdout.flush()
         await input_ended()

@@ -27,6 +27,9 @@ class Reader:
         self.states = {channel_text(item.channel): item for item in made.items}
         self.breaks: list[MeshClientError] = []
         self.cursor = ""
+        self.reads = asyncio.Event()
+        """Cleared it reads nothing more, as a client that has stopped."""
+        self.reads.set()
         self._watch: Watch | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -53,6 +56,7 @@ class Reader:
     async def _read(self, watch: Watch) -> None:
         async for item in watch:
             self.take(item)
+            await self.reads.wait()
 
     def take(self, item: LiveItem) -> None:
         """Write down what came."""
@@ -73,10 +77,10 @@ class Reader:
             self.states[channel_text(item.channel)] = item
 
     def has(self, numbers: dict[str, int]) -> bool:
-        """Whether of each of its channels something came that is as new as these numbers."""
+        """Whether of each of its channels something came that is as new as these numbers say."""
         if self._task is not None and self._task.done():
             self._task.result()  # raises what ended it
-        return all(told.newest >= numbers[name] for name, told in self.told.items())
+        return all(told.newest >= numbers.get(name, 0) for name, told in self.told.items())
 
     def causes(self) -> set[str]:
         """Causes of all gaps that it was told."""
@@ -88,7 +92,7 @@ class Reader:
         return [
             f"{name}: {fault}"
             for name, told in self.told.items()
-            for fault in check(told, last[name])
+            for fault in check(told, last.get(name, 0))
         ]
 
 
@@ -138,9 +142,11 @@ async def until(condition: Callable[[], object], what: str, seconds: float = 60.
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
-async def all_have(readers: Sequence[Reader], numbers: dict[str, int], what: str) -> None:
+async def all_have(
+    readers: Sequence[Reader], numbers: dict[str, int], what: str, seconds: float = 90.0
+) -> None:
     """Wait until each reader has something as new as these numbers of each channel."""
-    await until(lambda: all(reader.has(numbers) for reader in readers), what, 90.0)
+    await until(lambda: all(reader.has(numbers) for reader in readers), what, seconds)
 
 
 def no_faults(readers: Sequence[Reader], last: dict[str, int]) -> None:

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from chaos.live.breaking import Fault, Place
 from chaos.live.readers import Reader, all_have, clients, no_faults, reading
@@ -16,13 +17,14 @@ CHANNELS = tuple(f"{name}.BINANCE:{kind}" for name in SYMBOLS for kind in ("quot
 WATCHERS = 20
 SILENCE = timedelta(seconds=4)
 """Longer than a busy machine lets a process stand still."""
+NEVER = timedelta()
 QUOTES_PER_S, TRADES_PER_S = 90.0, 30.0
 CONFLATE = timedelta(milliseconds=50)
 
 
 @asynccontextmanager
 async def feed_of_a_venue(
-    mesh: RunningMesh, feed_id: str, *, made_up: int = 0, silence: timedelta = SILENCE
+    mesh: RunningMesh, feed_id: str, *, made_up: int = 0, silence: timedelta = NEVER
 ) -> AsyncIterator[Place]:
     """Give a feed of a venue of its own, both gone after the block."""
     async with running_venue(made_up) as venue, clients(mesh, 1) as (client,):
@@ -67,6 +69,26 @@ async def send(at: Place) -> None:
     """Let the venue send quotes and trades until `ended`."""
     rates = {"quotes_per_s": QUOTES_PER_S, "trades_per_s": TRADES_PER_S}
     await at.venue.do("run", **rates, symbols=SYMBOLS)
+
+
+async def opened(at: Place, streams: int) -> list[dict[str, Any]]:
+    """Wait until the venue has so many streams subscribed; returns its connections."""
+    async with asyncio.timeout(60):
+        while True:
+            connections: list[dict[str, Any]] = (await at.venue.state())["connections"]
+            if sum(len(each["streams"]) for each in connections) == streams:
+                return connections
+            await asyncio.sleep(0.05)
+
+
+async def count_up(
+    at: Place, readers: Sequence[Reader], symbols: Sequence[str], count: int, seconds: float = 60.0
+) -> None:
+    """Let the venue send so many quotes of each symbol, and wait until everybody has them."""
+    await at.venue.do("number", symbols=symbols, count=count)
+    last, names = await at.venue.last(), {f"{name}.BINANCE:quotes" for name in symbols}
+    sent = {name: number for name, number in last.items() if name in names}
+    await all_have(readers, sent, f"{count} quotes of each", seconds)
 
 
 async def flowing(at: Place, readers: Sequence[Reader], what: str, more: int) -> None:
