@@ -50,6 +50,10 @@ def build(
     changes: dict[str, Any] = {"instrument_provider": provider}
     if "routing" not in config:
         changes["routing"] = RoutingConfig(default=True)  # the node has this client alone
+    if "use_agg_trade_ticks" not in config and hasattr(made, "use_agg_trade_ticks"):
+        # Binance keeps only the newest 1,000 single trades, and their ids are not those of the
+        # aggregated ones: a hole in recorded trades could not be filled.
+        changes["use_agg_trade_ticks"] = True
     assert adapter.data_factory is not None
     return Built(
         adapter.name, msgspec.structs.replace(made, **changes), adapter.data_factory, loads_all

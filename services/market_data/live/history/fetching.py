@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from mesh.marketdata.v1.live_pb2 import MarketDataBatch
 from services.market_data.domain import Series
 from services.market_data.live.domain import Channel
-from services.market_data.live.errors import VenueAnswer
 from services.market_data.live.ports import Asked
 from services.market_data.live.recording.columns import Precision, rows_of
 
@@ -20,9 +19,13 @@ CUT = 100
 """Rows from which on an answer may have been cut: venues give 100 to several 1,000 at once."""
 
 PAGE_BARS = 1_000
-HOUR, DAY = 3_600 * 10**9, 86_400 * 10**9
 MILLISECOND = 10**6
-"""Venues count in milliseconds: an answer full of one of them is stepped over."""
+"""Venues count in milliseconds: an answer full of one of them is stepped over, and one is asked
+for on each side of a range, for adapters round.
+"""
+
+HOUR = 3_600 * 10**9 - 4 * MILLISECOND
+"""Nanoseconds of ticks that are asked for at once: Binance, and its adapter, take no more."""
 
 MANY = 20_000
 """Rows that are enough to be written."""
@@ -54,7 +57,6 @@ class Fetcher:
         self._channel = Channel(series.kind, series.instrument_id, series.bar_type)
         self._precision = precision
         self._width = series.step * PAGE_BARS or HOUR
-        self._widest = self._width if series.step else DAY
         self._newest_first: bool | None = None
         self._requests = 0
 
@@ -65,13 +67,7 @@ class Fetcher:
         """
         until = min(end, start + self._width - 1)
         self._requests = 0
-        try:
-            rows = await self._ask(start, until)
-        except VenueAnswer as answer:
-            if answer.reason != "VENUE_REFUSED" or self._width <= HOUR or self._series.step:
-                raise
-            self._width = self._widest = HOUR  # it may be too much at once for the venue
-            return await self.piece(start, end)
+        rows = await self._ask(start, until)
         parts = [rows]
         if _size(rows) >= CUT and self._newest_first is not False:
             parts = await self._earlier(start, rows)
@@ -82,8 +78,6 @@ class Fetcher:
                 parts = [_where(pc.less, rows, following)]
             else:
                 following = start + MILLISECOND
-        elif _size(rows) < CUT:
-            self._width = min(self._widest, self._width * 2)
         kept = [table for table in parts if table is not None and table.num_rows]
         return Piece(following, kept, self._requests)
 
@@ -107,12 +101,9 @@ class Fetcher:
         """Return the rows of a closed range by ``ts_event``; None when there are none."""
         self._requests += 1
         # A bar is stamped at its close, and some venues look for its opening.
-        asked = max(0, start - self._series.step)
-        frames = [
-            frame.payload
-            async for frame in self._feeds.history(*self._about, self._channel, asked, end)
-            if frame.rows
-        ]
+        since = max(0, start - self._series.step - MILLISECOND)
+        answer = self._feeds.history(*self._about, self._channel, since, end + MILLISECOND)
+        frames = [frame.payload async for frame in answer if frame.rows]
         if not frames:
             return None
         return await asyncio.to_thread(self._rows, frames, start, end)

@@ -19,6 +19,7 @@ from integration.market_data.recording.rows import (
     trade,
 )
 from services.market_data.live.errors import FeedUnavailable
+from services.market_data.live.history.fetching import MILLISECOND
 from services.market_data.live.history.store import HistoryJobStore
 from services.market_data.live.recording.taking import series_of
 
@@ -73,8 +74,8 @@ async def test_md51_only_what_is_missing_is_asked_for(lab: Lab) -> None:
         lab.venue.asked.clear()
         second = await lab.ask("TRADE_TICK", START, START + 99 * SECOND)
         assert lab.venue.asked == [
-            (START + 20 * SECOND + 1, START + 40 * SECOND - 1),
-            (START + 59 * SECOND + 1, START + 99 * SECOND),
+            (START + 20 * SECOND + 1 - MILLISECOND, START + 40 * SECOND - 1 + MILLISECOND),
+            (START + 59 * SECOND + 1 - MILLISECOND, START + 99 * SECOND + MILLISECOND),
         ]
         assert (first.rows_written, second.rows_written) == (21, 59)
         assert sorted(await ids(lab)) == [*range(100)]

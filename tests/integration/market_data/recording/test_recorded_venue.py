@@ -16,6 +16,7 @@ from integration.market_data.conftest import new_id
 from integration.market_data.live.conftest import (  # noqa: F401 - fixtures
     Live,
     Open,
+    Reading,
     open_live,
     until,
     venue,
@@ -30,7 +31,7 @@ from mesh.marketdata.v1 import marketdata_pb2
 from mesh.marketdata.v1.history_job_service_pb2_grpc import HistoryJobServiceStub
 from mesh.marketdata.v1.history_service_pb2_grpc import HistoryServiceStub
 from meshkit.channel import channel
-from meshkit.times import to_timestamp
+from meshkit.times import to_nanos, to_timestamp
 from services.market_data.live.serving import starter
 from services.market_data.live.venues import Venues
 from services.market_data.main import HISTORY, HISTORY_JOBS
@@ -110,7 +111,7 @@ async def begin(open_live: Open, exchange: Binance, tmp_path: Path) -> Begin:  #
             journal=tmp_path / "journal",
         )
         if first:
-            config = exchange.client("spot", use_agg_trade_ticks=True)
+            config = exchange.client("spot")
             request = feed_rpc.CreateFeedRequest(
                 request_id=new_id(), feed_id="sim", venue="BINANCE", config_json=json.dumps(config)
             )
@@ -231,13 +232,53 @@ def _process() -> int:
     raise AssertionError("there is no process of a feed")
 
 
+async def test_md55_no_hole_at_the_seam(begin: Begin, exchange: Binance) -> None:
+    """MD-55d: a client that watches, and then reads history up to the snapshot, has every trade
+    once; so has one that comes while much is going on.
+    """
+    recorded = await begin()
+    subscription = await recorded.record(TRADES)
+    there = exchange._market("spot", "BTCUSDT").trades.aggregated
+    first = len(there)
+
+    async def play() -> None:
+        for _ in range(2_000):
+            exchange.trade("spot", "BTCUSDT")
+            await asyncio.sleep(0.001)
+
+    async def client() -> None:
+        reading = recorded.live.watch(subscription)
+        await reading.message()
+        snapshot = reading.snapshots()[0].latest
+        before = [
+            int(row["trade_id"])
+            for row in (await recorded.read("TRADE_TICK")).to_pylist()
+            if row["ts_init"].value <= to_nanos(snapshot.init_time)
+        ]
+        await reading.until(lambda r: _ids(r)[-1:] == [there[-1].id] and playing.done())
+        after = _ids(reading)
+        assert before[-1] == int(snapshot.trade.trade_id)
+        assert [*before, *after] == [each.id for each in there[first:]]
+        reading.call.cancel()
+
+    playing = asyncio.create_task(play())
+    await until(lambda: _enough(recorded, "TRADE_TICK", 20))
+    await asyncio.gather(*(client() for _ in range(3)))
+
+
+def _ids(reading: Reading) -> list[int]:
+    found = [item.update.trade.trade_id for item in reading.items if item.HasField("update")]
+    return [int(each) for each in found]
+
+
 async def test_md55_history_of_a_venue(begin: Begin, exchange: Binance) -> None:
     """MD-55c: a job fetches the trades and bars of a range exactly, through HTTP 429 as well."""
     recorded = await begin()
+    await recorded.live.subscribe([QUOTES])
     market = exchange._market("spot", "BTCUSDT")
     end = exchange.clock.now() - 60_000
     start = end - 3_600_000
-    exchange.limit(2)
+    exchange.fail(429, 2, "/api/v3/aggTrades")
     for what in (TRADES, pb.Channel(kind=kind("BAR"), bar_type=BARS)):
         request = job_rpc.RequestHistoryRequest(
             request_id=new_id(),
