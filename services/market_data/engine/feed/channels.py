@@ -148,7 +148,7 @@ class Channels:
     def open(self, frame: Open) -> None:
         """Open a channel; its state is told as it becomes known."""
         try:
-            wanted = _wanted(frame)
+            wanted = wanted_in(frame)
             which = source(frame.kind, wanted)
         except ValueError as error:
             text = f"Nautilus has no such channel. {plain([str(error)])}"
@@ -195,7 +195,7 @@ class Channels:
         buffer = Buffer(
             frame.channel,
             frame.kind,
-            _channel(frame),
+            channel_of(frame),
             instrument.price_precision,
             instrument.size_precision,
         )
@@ -286,7 +286,7 @@ class Channels:
         self._link.tell(Snapshot(ask.id, ask.channel, self._capture.sequence, payload))
 
     def _latest(self, item: Item, levels: int) -> bytes:
-        channel = _channel(item.frame)
+        channel = channel_of(item.frame)
         if item.frame.kind == DELTAS:
             book = self._cached_book(item.frame.instrument_id)
             if book is None or not book.time:
@@ -319,12 +319,14 @@ class Channels:
 _SPOT = frozenset({"CurrencyPair", "Equity", "Commodity", "TokenizedAsset"})
 
 
-def _wanted(frame: Open) -> Wanted:
+def wanted_in(frame: Open) -> Wanted:
+    """Return the instrument id or bar type that a channel is of; raises ``ValueError``."""
     if frame.kind == BARS:
         return BarType.from_str(frame.bar_type)
     return InstrumentId.from_str(frame.instrument_id)
 
 
-def _channel(frame: Open) -> live.Channel:
+def channel_of(frame: Open) -> live.Channel:
+    """Return the channel as batches name it."""
     kind = enums.number(marketdata_pb2.DataKind, frame.kind)
     return live.Channel(kind=kind, instrument_id=frame.instrument_id, bar_type=frame.bar_type)  # type: ignore[arg-type]  # a number

@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Coroutine
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, Protocol
 
 from mesh.marketdata.v1 import live_pb2 as live
 from meshkit import enums
-from services.market_data.engine.feed.books import answer_book, answer_prices
+from services.market_data.engine.feed.books import Book, answer_book, answer_prices
 from services.market_data.engine.feed.capture import Capture
-from services.market_data.engine.feed.channels import Channels
 from services.market_data.engine.feed.definitions import definition
 from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
@@ -20,6 +19,22 @@ log = logging.getLogger("market_data.feed")
 
 NOT_OPEN = "CHANNEL_NOT_OPEN"
 _FAILED = "The feed could not do this; its log says more."
+
+
+class Channels(Protocol):
+    """What commands need of a feed's channels."""
+
+    def open(self, frame: frames.Open) -> None:
+        """Open a channel; its state is told as it becomes known."""
+
+    def close(self, number: int) -> None:
+        """Close a channel; nothing of it comes after the frame that says so."""
+
+    def snapshot(self, ask: frames.AskSnapshot) -> None:
+        """Tell the newest value of a channel."""
+
+    def book(self, instrument_id: str) -> tuple[Book, str] | None:
+        """Return an order book that is open, and the state of its channel."""
 
 
 class Commands:

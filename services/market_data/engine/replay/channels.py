@@ -17,8 +17,8 @@ from services.market_data.engine.feed.channels import (
     FAILED,
     LIVE,
     PENDING,
-    _channel,
-    _wanted,
+    channel_of,
+    wanted_in,
 )
 from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
@@ -70,7 +70,7 @@ class ReplayChannels:
     def open(self, frame: Open) -> None:
         """Open a channel; its state is told as it becomes known."""
         try:
-            wanted = _wanted(frame)
+            wanted = wanted_in(frame)
             series = _series(frame.kind, wanted)
         except ValueError as error:
             text = f"Nautilus refuses it: {str(error).splitlines()[0]}"
@@ -121,7 +121,7 @@ class ReplayChannels:
             self._player.leave(item.series)
             return
         if item.bar_type is None:
-            track.numbers[item.frame.channel] = _channel(item.frame)
+            track.numbers[item.frame.channel] = channel_of(item.frame)
         else:
             self._make_bars(item, item.bar_type, instrument)
             track.bars += 1
@@ -129,7 +129,7 @@ class ReplayChannels:
 
     def _make_bars(self, item: Item, bar_type: BarType, instrument: object) -> None:
         price, size = instrument.price_precision, instrument.size_precision  # type: ignore[attr-defined]  # one of many classes
-        buffer = Buffer(item.frame.channel, BARS, _channel(item.frame), price, size)
+        buffer = Buffer(item.frame.channel, BARS, channel_of(item.frame), price, size)
         self._sender.open(buffer)
         self._bars.open(bar_type, buffer, instrument, self._player.position)
 
@@ -163,7 +163,7 @@ class ReplayChannels:
         self._link.tell(Snapshot(ask.id, ask.channel, self._sender.sequence, payload))
 
     def _latest(self, item: Item, levels: int) -> bytes:
-        channel = _channel(item.frame)
+        channel = channel_of(item.frame)
         track = self._player.find(item.series)
         if item.bar_type is not None:
             buffer = self._sender.find(item.frame.channel)
@@ -194,7 +194,7 @@ class ReplayChannels:
             return track.ladder.book
         if track.latest is None:
             return Book()
-        (depth,) = objects_of(batch_of(track.series, _channel(item.frame), track.latest))
+        (depth,) = objects_of(batch_of(track.series, channel_of(item.frame), track.latest))
         return of_depth(depth)
 
 

@@ -3,7 +3,7 @@
 import pyarrow as pa
 
 from services.market_data.domain import Series
-from services.market_data.engine.feed.channels import _channel
+from services.market_data.engine.feed.channels import channel_of
 from services.market_data.engine.feed.link import Link
 from services.market_data.engine.feed.requests import NO_HISTORY
 from services.market_data.engine.feed.requests import ROWS as PAGE
@@ -58,7 +58,7 @@ def _last(rows: Rows, limit: int) -> list[pa.RecordBatch]:
 
 
 def _frame(ask: AskHistory, series: Series, rows: pa.RecordBatch) -> HistoryRows:
-    channel = _channel(Open(0, ask.kind, ask.instrument_id, ask.bar_type))
+    channel = channel_of(Open(0, ask.kind, ask.instrument_id, ask.bar_type))
     times = rows.column("ts_init")
     first, last = times[0].as_py(), times[-1].as_py()
     payload = batch_of(series, channel, rows).SerializeToString()

@@ -8,13 +8,11 @@ import socket
 import sys
 from contextlib import suppress
 from pathlib import Path
-from typing import cast
 
 import uvloop
 from nautilus_trader.cache.cache import Cache
 
 from meshkit.errors import InvalidArgument
-from services.market_data.engine.feed.channels import Channels
 from services.market_data.engine.feed.commands import Commands
 from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
@@ -121,9 +119,7 @@ async def _serve(
     found = StoredInstruments(Path(spec.catalog), span)
     instruments = Instruments(Cache(), found.ask)
     channels = ReplayChannels(player, sender, link, bars, instruments)
-    commands = ReplayCommands(
-        link, sender, cast(Channels, channels), instruments
-    )  # as needed there
+    commands = ReplayCommands(link, sender, channels, instruments)
     commands.attach(player, History(stored, player, link), found)
     await span.look()
     _begin(player, config, spec)

@@ -1,5 +1,6 @@
 """A replay's process on a catalog of the test's own."""
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from integration.market_data.feed.conftest import Feed
+from integration.market_data.feed.conftest import LONG, Feed
 from services.market_data.live import frames
 from services.market_data.live.ports import FeedSpec
 from services.market_data.live.process import Processes
@@ -26,15 +27,31 @@ class Replay(Feed):
         self.send(frames.Control(self.numbers, action, **about))
         return await self.answer(self.numbers, frames.Answer)
 
+    def unheard(self, action: str) -> None:
+        """Control the replay without waiting for the answer."""
+        self.numbers += 1
+        self.send(frames.Control(self.numbers, action))
+
+    async def stuffed(self) -> None:
+        """Wait until nothing more is taken from the socket."""
+        async with asyncio.timeout(LONG):
+            while not self._reader._paused:
+                await asyncio.sleep(0.01)
+
+    def now(self) -> float:
+        """Return seconds that never go back."""
+        return asyncio.get_running_loop().time()
+
     async def position(
         self, condition: Callable[[frames.ReplayPosition], bool], after: int = 0
     ) -> frames.ReplayPosition:
         """Wait for a position that was told."""
-        return await self.until(
+        found: frames.ReplayPosition = await self.until(
             lambda: next(
                 (each for each in self.of(frames.ReplayPosition, after) if condition(each)), None
             )
         )
+        return found
 
     async def end(self, after: int = 0) -> frames.ReplayPosition:
         """Wait for the end of the replay."""
@@ -62,7 +79,7 @@ def replay(tmp_path: Path, catalog: Path) -> Callable[..., Any]:
         spec = FeedSpec("p", "replay", "REPLAY", json.dumps(told), 0.0, str(catalog), **about)
         made = Replay(*await processes(spec), processes.log_of(spec))
         try:
-            await made.state("CONNECTED")
+            await made.until(lambda: [s for s in made.of(frames.State) if s.state != "CONNECTING"])
             yield made
         finally:
             await made.close()

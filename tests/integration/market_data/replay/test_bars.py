@@ -33,9 +33,9 @@ def _write(catalog: Path, case: Case) -> None:
         stored.write_data([row for row in case.data() if row.instrument_id == instrument.id])
 
 
-def _told(feed: Replay, channel: int) -> list[tuple[str, ...]]:
+def _told(feed: Replay, channel: int) -> list[tuple[Any, ...]]:
     """Return bars as a backtest's witness notes them, but for its clock."""
-    made = []
+    made: list[tuple[Any, ...]] = []
     for batch in feed.batches(channel):
         for bar in objects_of(live.MarketDataBatch.FromString(batch.payload)):
             assert isinstance(bar, Bar)
