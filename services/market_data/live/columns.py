@@ -1,31 +1,49 @@
-"""Columns of a batch → one ``MarketDataUpdate`` for each row, with exact decimal strings."""
+"""Columns of a batch → one ``MarketDataUpdate`` for each row, with exact decimal strings.
+
+Fields are set one by one in messages that are where they shall be already: twice as fast as
+messages that are made and copied.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from google.protobuf.duration_pb2 import Duration
-
 from mesh.marketdata.v1 import live_pb2 as pb
-from meshkit.times import to_timestamp
+from mesh.marketdata.v1.market_data_service_pb2 import WatchMarketDataResponse
+from meshkit.times import NANOS
 
 LEVELS = 10
 """Levels of a row of ORDER_BOOK_DEPTH10."""
 
+Rows = Sequence[pb.MarketDataUpdate]
+"""Empty messages to be filled, the first for the first wanted row."""
+
 
 def updates(batch: pb.MarketDataBatch, only_last: bool = False) -> list[pb.MarketDataUpdate]:
     """Return the rows of a batch as messages; of ``only_last`` the last row alone."""
-    rows = range(batch.rows - 1 if only_last else 0, batch.rows)
-    times = _plain(batch.ts_event, "Q"), _plain(batch.ts_init, "Q")
-    fields = _READERS[batch.WhichOneof("columns") or ""](batch, rows)
-    return [
-        pb.MarketDataUpdate(
-            channel=batch.channel,
-            event_time=to_timestamp(times[0][row]),
-            init_time=to_timestamp(times[1][row]),
-            **field,
-        )
-        for row, field in zip(rows, fields, strict=True)
-    ]
+    wanted = range(batch.rows - 1 if only_last else 0, batch.rows)
+    made = [pb.MarketDataUpdate() for _ in wanted]
+    _fill(batch, wanted, made)
+    return made
+
+
+def items(batch: pb.MarketDataBatch) -> bytes:
+    """Return the rows of a batch as the items of a response, serialized."""
+    response = WatchMarketDataResponse()
+    made = [response.items.add().update for _ in range(batch.rows)]
+    _fill(batch, range(batch.rows), made)
+    return response.SerializeToString()
+
+
+def _fill(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
+    events, inits = _plain(batch.ts_event, "Q"), _plain(batch.ts_init, "Q")
+    channel = batch.channel
+    for row, message in zip(wanted, made, strict=True):
+        message.channel.CopyFrom(channel)
+        time = message.event_time
+        time.seconds, time.nanos = divmod(events[row], NANOS)
+        time = message.init_time
+        time.seconds, time.nanos = divmod(inits[row], NANOS)
+    _WRITERS[batch.WhichOneof("columns") or ""](batch, wanted, made)
 
 
 def decimals(column: bytes, rows: int, precision: int, wanted: range) -> list[str]:
@@ -51,86 +69,64 @@ def _plain(column: bytes, code: Any) -> "memoryview[int]":
     return memoryview(column).cast(code)
 
 
-Fields = list[dict[str, Any]]
+def _prices_of(batch: pb.MarketDataBatch, wanted: range, *columns: bytes) -> list[list[str]]:
+    return [decimals(each, batch.rows, batch.price_precision, wanted) for each in columns]
 
 
-def _quotes(batch: pb.MarketDataBatch, rows: range) -> Fields:
-    c, n = batch.quotes, batch.rows
-    columns = (
-        decimals(c.bid_price, n, batch.price_precision, rows),
-        decimals(c.ask_price, n, batch.price_precision, rows),
-        decimals(c.bid_size, n, batch.size_precision, rows),
-        decimals(c.ask_size, n, batch.size_precision, rows),
-    )
-    return [
-        {"quote": pb.QuoteTick(bid_price=a, ask_price=b, bid_size=x, ask_size=y)}
-        for a, b, x, y in zip(*columns, strict=True)
-    ]
+def _sizes_of(batch: pb.MarketDataBatch, wanted: range, *columns: bytes) -> list[list[str]]:
+    return [decimals(each, batch.rows, batch.size_precision, wanted) for each in columns]
 
 
-def _trades(batch: pb.MarketDataBatch, rows: range) -> Fields:
-    c, n = batch.trades, batch.rows
-    prices = decimals(c.price, n, batch.price_precision, rows)
-    sizes = decimals(c.size, n, batch.size_precision, rows)
-    return [
-        {
-            "trade": pb.TradeTick(
-                price=price,
-                size=size,
-                # the contract's enum has UNSPECIFIED before Nautilus' 0
-                aggressor_side=c.aggressor_side[row] + 1,  # type: ignore[arg-type]
-                trade_id=c.trade_id[row],
-            )
-        }
-        for row, price, size in zip(rows, prices, sizes, strict=True)
-    ]
+def _quotes(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
+    c = batch.quotes
+    prices = _prices_of(batch, wanted, c.bid_price, c.ask_price)
+    sizes = _sizes_of(batch, wanted, c.bid_size, c.ask_size)
+    for message, bid, ask, bid_size, ask_size in zip(made, *prices, *sizes, strict=True):
+        quote = message.quote
+        quote.bid_price, quote.ask_price = bid, ask
+        quote.bid_size, quote.ask_size = bid_size, ask_size
 
 
-def _bars(batch: pb.MarketDataBatch, rows: range) -> Fields:
-    c, n = batch.bars, batch.rows
-    prices = (decimals(x, n, batch.price_precision, rows) for x in (c.open, c.high, c.low, c.close))
-    volumes = decimals(c.volume, n, batch.size_precision, rows)
-    return [
-        {"bar": pb.Bar(open=o, high=h, low=low, close=close, volume=v)}
-        for o, h, low, close, v in zip(*prices, volumes, strict=True)
-    ]
+def _trades(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
+    c = batch.trades
+    (prices,), (sizes,) = _prices_of(batch, wanted, c.price), _sizes_of(batch, wanted, c.size)
+    for row, message, price, size in zip(wanted, made, prices, sizes, strict=True):
+        trade = message.trade
+        trade.price, trade.size, trade.trade_id = price, size, c.trade_id[row]
+        # the contract's enum has UNSPECIFIED before Nautilus' 0
+        trade.aggressor_side = c.aggressor_side[row] + 1  # type: ignore[assignment] # a number
 
 
-def _deltas(batch: pb.MarketDataBatch, rows: range) -> Fields:
-    c, n = batch.deltas, batch.rows
-    prices = decimals(c.price, n, batch.price_precision, rows)
-    sizes = decimals(c.size, n, batch.size_precision, rows)
+def _bars(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
+    c = batch.bars
+    prices = _prices_of(batch, wanted, c.open, c.high, c.low, c.close)
+    (volumes,) = _sizes_of(batch, wanted, c.volume)
+    for message, open_, high, low, close, volume in zip(made, *prices, volumes, strict=True):
+        bar = message.bar
+        bar.open, bar.high, bar.low, bar.close, bar.volume = open_, high, low, close, volume
+
+
+def _deltas(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
+    c = batch.deltas
+    (prices,), (sizes,) = _prices_of(batch, wanted, c.price), _sizes_of(batch, wanted, c.size)
     ids, sequences = _plain(c.order_id, "Q"), _plain(c.sequence, "Q")
-    return [
-        {
-            "delta": pb.OrderBookDelta(
-                action=c.action[row],  # type: ignore[arg-type] # the same numbers
-                # Nautilus' NO_ORDER_SIDE is the contract's UNSPECIFIED here, BUY 1 is 2
-                side=c.side[row] + 1 if c.side[row] else 0,  # type: ignore[arg-type]
-                price=price,
-                size=size,
-                order_id=ids[row],
-                flags=c.flags[row],
-                sequence=sequences[row],
-            )
-        }
-        for row, price, size in zip(rows, prices, sizes, strict=True)
-    ]
+    for row, message, price, size in zip(wanted, made, prices, sizes, strict=True):
+        delta = message.delta
+        delta.action = c.action[row]  # type: ignore[assignment] # the same numbers
+        if c.side[row]:  # Nautilus' NO_ORDER_SIDE is UNSPECIFIED here, its BUY 1 is 2
+            delta.side = c.side[row] + 1  # type: ignore[assignment] # a number
+        delta.price, delta.size, delta.flags = price, size, c.flags[row]
+        delta.order_id, delta.sequence = ids[row], sequences[row]
 
 
-def _depths(batch: pb.MarketDataBatch, rows: range) -> Fields:
+def _depths(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
     c = batch.depths
     sequences = _plain(c.sequence, "Q")
-    return [
-        {
-            "order_book": pb.OrderBook(
-                bids=_levels(batch, row, c.bid_price, c.bid_size, c.bid_count),
-                asks=_levels(batch, row, c.ask_price, c.ask_size, c.ask_count),
-                sequence=sequences[row],
-            )
-        }
-        for row in rows
-    ]
+    for row, message in zip(wanted, made, strict=True):
+        book = message.order_book
+        book.sequence = sequences[row]
+        book.bids.extend(_levels(batch, row, c.bid_price, c.bid_size, c.bid_count))
+        book.asks.extend(_levels(batch, row, c.ask_price, c.ask_size, c.ask_count))
 
 
 def _levels(
@@ -150,32 +146,31 @@ def _levels(
     ]
 
 
-def _prices(batch: pb.MarketDataBatch, rows: range) -> Fields:
-    values = decimals(batch.prices.value, batch.rows, batch.price_precision, rows)
-    return [{"price": pb.PriceUpdate(value=value)} for value in values]
+def _values(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
+    (values,) = _prices_of(batch, wanted, batch.prices.value)
+    for message, value in zip(made, values, strict=True):
+        message.price.value = value
 
 
-def _funding(batch: pb.MarketDataBatch, rows: range) -> Fields:
+def _funding(batch: pb.MarketDataBatch, wanted: range, made: Rows) -> None:
     c = batch.funding_rates
     minutes, nexts = _plain(c.interval_minutes, "I"), _plain(c.next_funding_ns, "Q")
-    return [
-        {
-            "funding_rate": pb.FundingRateUpdate(
-                rate=c.rate[row],
-                interval=Duration(seconds=minutes[row] * 60) if minutes[row] else None,
-                next_funding_time=to_timestamp(nexts[row]) if nexts[row] else None,
-            )
-        }
-        for row in rows
-    ]
+    for row, message in zip(wanted, made, strict=True):
+        funding = message.funding_rate
+        funding.rate = c.rate[row]
+        if minutes[row]:
+            funding.interval.seconds = minutes[row] * 60
+        if nexts[row]:
+            time = funding.next_funding_time
+            time.seconds, time.nanos = divmod(nexts[row], NANOS)
 
 
-_READERS: dict[str, Callable[[pb.MarketDataBatch, range], Fields]] = {
+_WRITERS: dict[str, Callable[[pb.MarketDataBatch, range, Rows], None]] = {
     "quotes": _quotes,
     "trades": _trades,
     "bars": _bars,
     "deltas": _deltas,
     "depths": _depths,
-    "prices": _prices,
+    "prices": _values,
     "funding_rates": _funding,
 }

@@ -1,7 +1,6 @@
 """Entries of the log as parts of a response, made once and shared by the watchers."""
 
 from mesh.marketdata.v1 import live_pb2 as pb
-from mesh.marketdata.v1.market_data_service_pb2 import WatchMarketDataItem
 from services.market_data.live import columns, convert, wire
 from services.market_data.live.feed import LiveFeed
 from services.market_data.live.log import Entry, LiveChannel
@@ -17,8 +16,7 @@ def head(entry: Entry, payload: bytes) -> bytes:
 def objects(live: LiveFeed, entry: Entry, payload: bytes) -> bytes:
     """Return the rows of a batch as updates; the newest batches keep them for other watchers."""
     if entry.objects is None:
-        rows = columns.updates(pb.MarketDataBatch.FromString(payload))
-        entry.objects = b"".join(wire.item(WatchMarketDataItem(update=row)) for row in rows)
+        entry.objects = columns.items(pb.MarketDataBatch.FromString(payload))
         if len(live.shown) == live.shown.maxlen:
             live.shown[0].objects = None
         live.shown.append(entry)

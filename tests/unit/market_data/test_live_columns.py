@@ -46,6 +46,8 @@ def test_rows_of_every_kind(kind: str, shape: tuple[int, int, int]) -> None:
     expected = [objects.update(kind, _channel(kind), row) for row in rows]
     assert columns.updates(batch) == expected
     assert columns.updates(batch, only_last=True) == expected[-1:]
+    response = WatchMarketDataResponse.FromString(columns.items(batch))
+    assert [item.update for item in response.items] == expected
 
 
 def test_funding_rates() -> None:
