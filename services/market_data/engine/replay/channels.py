@@ -24,10 +24,11 @@ from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
 from services.market_data.engine.feed.objects import update
 from services.market_data.engine.feed.subscribing import BARS, DELTAS, DEPTH, Wanted, source
-from services.market_data.engine.feed.troubles import REFUSED, UNSUPPORTED, Trouble
+from services.market_data.engine.feed.troubles import REFUSED, UNSUPPORTED, Trouble, plain
 from services.market_data.engine.replay.bars import Bars
 from services.market_data.engine.replay.player import Player
 from services.market_data.engine.replay.sender import Sender
+from services.market_data.engine.replay.span import NO_DATA
 from services.market_data.engine.replay.track import Track
 from services.market_data.live.columns import updates
 from services.market_data.live.frames import AskSnapshot, ItemStatus, Open, Snapshot
@@ -64,6 +65,7 @@ class ReplayChannels:
         self._bars, self._instruments = bars, instruments
         self._items: dict[int, Item] = {}
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
+        player.on_unread = self.unread
 
     # -- opening and closing
 
@@ -73,7 +75,7 @@ class ReplayChannels:
             wanted = wanted_in(frame)
             series = _series(frame.kind, wanted)
         except ValueError as error:
-            text = f"Nautilus refuses it: {str(error).splitlines()[0]}"
+            text = f"Nautilus has no such channel. {plain([str(error)])}"
             self._link.tell(ItemStatus(frame.channel, FAILED, UNSUPPORTED, text))
             return
         item = self._items[frame.channel] = Item(frame, wanted, series)
@@ -99,14 +101,16 @@ class ReplayChannels:
                     await self._begin(item)
             except Exception:  # a file that cannot be read: the others are played
                 log.exception("a channel could not be opened")
-                text = f"The {item.series.kind} data of {item.series.identifier} cannot be read."
-                self._say(item, FAILED, REFUSED, f"{text} Import it anew.")
+                self._fail(item, _unread(item.series))
             finally:
                 self._player.opening -= 1
                 self._player.wake()
 
     async def _begin(self, item: Item) -> None:
         failed = self._player.span.refusal(item.series)
+        if failed is not None and failed.reason == NO_DATA:
+            await self._player.look()  # it may have been stored since
+            failed = self._player.span.refusal(item.series)
         instrument = None
         if failed is None and item.bar_type is not None:
             instrument, failed = await self._instruments.find(str(item.bar_type.instrument_id))
@@ -142,6 +146,14 @@ class ReplayChannels:
             self._bars.close(item.bar_type)
             track.bars -= 1
         self._player.leave(item.series)
+
+    def unread(self, series: Series) -> None:
+        """Fail what a series that cannot be read was played for."""
+        for item in self._items.values():
+            if item.series == series and item.state == LIVE:
+                if item.bar_type is not None:
+                    self._bars.close(item.bar_type)
+                self._fail(item, _unread(series))
 
     # -- states
 
@@ -196,6 +208,11 @@ class ReplayChannels:
             return Book()
         (depth,) = objects_of(batch_of(track.series, channel_of(item.frame), track.latest))
         return of_depth(depth)
+
+
+def _unread(series: Series) -> Trouble:
+    text = f"The {series.kind} data of {series.identifier} cannot be read. Import it anew."
+    return Trouble(REFUSED, text)
 
 
 def _book_update(channel: live.Channel, book: Book, levels: int) -> bytes:

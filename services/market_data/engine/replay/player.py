@@ -44,6 +44,8 @@ TURN_S = 0.005
 """Seconds after which the event loop gets a turn."""
 
 SOUGHT = "REPLAY_SOUGHT"
+UNREADABLE = (OSError, pa.ArrowException)
+"""What reading a damaged file raises."""
 
 
 class Player:
@@ -68,6 +70,8 @@ class Player:
         self._moved: list[asyncio.Future[None]] = []
         self._woken = asyncio.Event()
         self._turn = 0.0
+        self.on_unread: Callable[[Series], None] = lambda _: None
+        """Called when rows of a series cannot be read; it is played no more."""
 
     @property
     def position(self) -> int:
@@ -82,6 +86,11 @@ class Player:
         if position is not None and position >= end > start:
             self.ended = not self.loop
             self._next = start if self.loop else end
+
+    async def look(self) -> None:
+        """See what the catalog has now, at a standstill before all of it too."""
+        await self.span.look()
+        self._next = max(self._next, self.span.start)
 
     # -- commands
 
@@ -160,6 +169,13 @@ class Player:
         track.read(Rows(series, rows.opened, start, end).forwards())
         track.latest = None
 
+    async def _load_all(self) -> None:
+        for track in list(self._tracks.values()):
+            try:
+                await self._load(track, self._next)
+            except UNREADABLE:
+                self._give_up(track)
+
     def wake(self) -> None:
         """Look again what there is to do."""
         self._woken.set()
@@ -235,23 +251,31 @@ class Player:
 
     def _send(self, until: int) -> None:
         objects: list[list[Data]] = []
-        for track in self._tracks.values():
-            rows = track.take(until)
-            if rows is None:
-                continue
-            track.latest = rows.slice(rows.num_rows - 1)
-            for number, channel in track.numbers.items():
-                self._sender.put(number, channel, track.series, rows)
-            if track.ladder is not None:
-                track.ladder.take(rows)
-            if track.bars:
-                objects.append(_objects(track.series, rows))
-        if objects:
-            by_time = objects[0] if len(objects) == 1 else list(merge(*objects, key=_time))
-            self._bars.play(by_time, until)
-        else:
-            self._bars.play((), until)
+        for track in list(self._tracks.values()):
+            try:
+                rows = track.take(until)
+                if rows is not None:
+                    self._send_rows(track, rows)
+                    if track.bars:
+                        objects.append(_objects(track.series, rows))
+            except UNREADABLE:
+                self._give_up(track)
+        by_time = objects[0] if len(objects) == 1 else list(merge(*objects, key=_time))
+        self._bars.play(by_time, until)
         self._sender.sweep()
+
+    def _send_rows(self, track: Track, rows: pa.RecordBatch) -> None:
+        for number, channel in track.numbers.items():
+            self._sender.put(number, channel, track.series, rows)
+        track.latest = rows.slice(rows.num_rows - 1)
+        if track.ladder is not None:
+            track.ladder.take(rows)
+
+    def _give_up(self, track: Track) -> None:
+        """Play a series no more whose file is damaged: the others go on."""
+        log.exception("%s of %s cannot be read", track.series.kind, track.series.identifier)
+        del self._tracks[track.series]
+        self.on_unread(track.series)
 
     async def _breathe(self) -> None:
         """Wait for the service to read, and let others have their turn."""
@@ -268,8 +292,7 @@ class Player:
         end = self.span.end
         await self.span.look()
         if self.span.end > end:
-            for track in list(self._tracks.values()):
-                await self._load(track, self._next)
+            await self._load_all()
         elif self.loop:
             self._target = self.span.start
         else:
@@ -284,8 +307,7 @@ class Player:
         target, self._target = self._target, None
         self._next, self.ended = target, False
         self._moves += 1
-        for track in list(self._tracks.values()):
-            await self._load(track, target)
+        await self._load_all()
         self._bars.restart(target)
         text = "The replay goes on from another time."
         self._sender.gap(SOUGHT, -1, start, target, text)

@@ -151,6 +151,41 @@ async def test_what_was_stored_meanwhile(catalog: Path, replay: Callable[..., An
         assert rows_of(feed.batches(1)) == described(rows)
 
 
+async def test_stored_after_the_start(catalog: Path, replay: Callable[..., Any]) -> None:
+    """A replay of an empty project plays what is stored before a channel is opened."""
+    rows = quotes(1_000)
+    async with replay() as feed:
+        feed.send(frames.Open(1, "QUOTE_TICK", str(AUD.id)))
+        assert (await feed.item(1, "FAILED")).reason == "NO_DATA"
+        write(catalog, rows)
+        feed.send(frames.Close(1), frames.Open(2, "QUOTE_TICK", str(AUD.id)))
+        await feed.item(2, "LIVE")
+        await feed.control("resume")
+        await feed.end()
+        assert rows_of(feed.batches(2)) == described(rows)
+
+
+async def test_a_damaged_file(catalog: Path, replay: Callable[..., Any]) -> None:
+    """A file that cannot be read fails its channels alone; the others are played on."""
+    rows, others = quotes(20_000), trades(20_000)
+    write(catalog, rows[:10_000], rows[10_000:], others)
+    (*_, second) = sorted(catalog.glob("data/quote_tick/*/*.parquet"))
+    with second.open("r+b") as file:
+        file.seek(100)
+        file.write(bytes(5_000))
+    async with replay() as feed:
+        feed.send(frames.Open(1, "QUOTE_TICK", str(AUD.id)))
+        feed.send(frames.Open(2, "TRADE_TICK", str(BTC.id)))
+        feed.send(frames.Open(3, "BAR", "", f"{AUD.id}-50-TICK-BID-INTERNAL"))
+        await feed.item(3, "LIVE")
+        await feed.control("resume")
+        await feed.end()
+        failed = [await feed.item(number, "FAILED") for number in (1, 3)]
+        assert {each.reason for each in failed} == {"VENUE_REFUSED"}
+        assert all(str(AUD.id) in each.message for each in failed)
+        assert rows_of(feed.batches(2)) == described(others)
+
+
 async def test_a_slow_reader(
     catalog: Path, replay: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
