@@ -4,10 +4,25 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from services.market_data.engine.feed.hooks import noting
 
 GATHER = 0.25
 """Seconds in which streams are gathered into one message: four a second at most."""
+
+ANSWER = 10.0
+"""Seconds for the venue to answer a message."""
+
+
+class Answer(msgspec.Struct):
+    """What the venue says to a message of ours."""
+
+    id: int | None = None
+    error: dict[str, Any] | None = None
+
+
+_answers = msgspec.json.Decoder(Answer)
 
 
 class Pool:
@@ -20,12 +35,15 @@ class Pool:
         self._going: set[str] = set()
         self._round: asyncio.Task[None] | None = None
         self._reconnected = pool._handle_reconnect
+        self._handler = pool._handler
+        self._answers: dict[int, asyncio.Future[None]] = {}
+        pool._handler = self.receive
         pool._subscribe = self.subscribe
         pool._unsubscribe = self.unsubscribe
         pool._handle_reconnect = self.reconnected
 
     async def subscribe(self, stream: str) -> None:
-        """Subscribe to a stream; done when the message about it is sent."""
+        """Subscribe to a stream; done when the venue has taken it."""
         self._going.discard(stream)
         if stream in self._pool._streams and stream not in self._coming:
             return
@@ -44,6 +62,27 @@ class Pool:
         """Tell of a reconnect before what comes after it."""
         self._on_reconnect()
         self._reconnected(number)
+
+    def receive(self, raw: bytes) -> None:
+        """Take a message: data goes on, an answer to a message of ours is noted."""
+        if raw.startswith(b'{"stream"'):
+            self._handler(raw)
+        elif not self._is_answer(raw):
+            self._handler(raw)  # which says what is the matter with it
+
+    def _is_answer(self, raw: bytes) -> bool:
+        try:
+            answer = _answers.decode(raw)
+        except msgspec.MsgspecError:
+            return False
+        waiting = self._answers.get(-1 if answer.id is None else answer.id)
+        if waiting is None or waiting.done():
+            return answer.id is not None
+        if answer.error is None:
+            waiting.set_result(None)
+        else:
+            waiting.set_exception(ValueError(str(answer.error.get("msg", "The venue refused"))))
+        return True
 
     def _begin(self) -> None:
         if self._round is None:
@@ -86,12 +125,24 @@ class Pool:
         pool = self._pool
         if pool._clients.get(number) is None:
             try:
-                await pool._connect_client(number, streams)
+                await pool._connect_client(number, streams[:1])
             finally:
                 pool._is_connecting[number] = False
-            return
+            streams = streams[1:]
         pool._client_streams[number].extend(streams)
-        await pool._send(number, pool._create_subscribe_msg(streams))
+        if streams:
+            await self._ask(number, pool._create_subscribe_msg(streams))
+
+    async def _ask(self, number: int, message: dict[str, Any]) -> None:
+        """Send a message and wait for its answer."""
+        waiting = asyncio.get_running_loop().create_future()
+        self._answers[message["id"]] = waiting
+        try:
+            await self._pool._send(number, message)
+            async with asyncio.timeout(ANSWER):
+                await waiting
+        finally:
+            del self._answers[message["id"]]
 
     async def _send_going(self) -> None:
         pool = self._pool

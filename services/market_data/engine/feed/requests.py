@@ -35,6 +35,11 @@ LOOK_UP = 10.0
 ROWS = 16_384
 """Rows in a frame of history."""
 
+MARGIN = 1_000_000
+"""Nanoseconds that are asked for beyond a range: adapters compute times in floating point, so that
+a row of a venue's millisecond may lie just before it. Ranges that touch share and lose no row.
+"""
+
 _COROUTINES = {
     QUOTES: "_request_quote_ticks",
     TRADES: "_request_trade_ticks",
@@ -108,8 +113,8 @@ class History:
 
 
 def _request(ask: AskHistory) -> Any:
-    start = pd.Timestamp(ask.start, tz="UTC")
-    end = pd.Timestamp(ask.end, tz="UTC")
+    start = pd.Timestamp(max(0, ask.start - MARGIN), tz="UTC")
+    end = pd.Timestamp(ask.end + MARGIN, tz="UTC")
     instrument = InstrumentId.from_str(ask.instrument_id)
     if ask.kind == BARS:
         wanted = BarType.from_str(ask.bar_type)

@@ -12,6 +12,7 @@ from services.market_data.live import frames
 from simulators.scripted import NAME, Script
 
 ID = "S0.SCRIPTED"
+AT = 1_700_000_000_000_000_000
 BARS = f"{ID}-1-MINUTE-LAST-EXTERNAL"
 
 
@@ -167,17 +168,21 @@ async def test_one_instrument(feed: Feed, venue: Script) -> None:
 
 async def test_history(feed: Feed, venue: Script) -> None:
     """History comes in the order of time and within the range, stamped with the events' times."""
-    rows = [["S0", "100.00", "1.000", "BUYER", f"{at}", at] for at in (30, 10, 20, 40)]
+    rows = [
+        ["S0", "100.00", "1.000", "BUYER", f"{at}", at]
+        for at in (AT + 30, AT + 10, AT + 20, AT + 31, AT + 9)
+    ]
     venue.answers["request_trade_ticks"] = {"rows": rows}
-    feed.send(frames.AskHistory(1, "TRADE_TICK", ID, "", 10, 30, 500))
+    feed.send(frames.AskHistory(1, "TRADE_TICK", ID, "", AT + 10, AT + 30, 500))
     answer = await feed.answer(1, frames.Answer)
     (page,) = feed.of(frames.HistoryRows)
     batch = live.MarketDataBatch.FromString(page.payload)
-    assert (answer.reason, page.rows, page.first, page.last) == ("", 3, 10, 30)
-    assert list(batch.trades.trade_id) == ["10", "20", "30"]
+    assert (answer.reason, page.rows, page.first, page.last) == ("", 3, AT + 10, AT + 30)
+    assert list(batch.trades.trade_id) == [f"{AT + after}" for after in (10, 20, 30)]
     assert batch.ts_init == batch.ts_event
     asked = venue.asked[-1]
-    assert (asked["start"], asked["end"], asked["limit"]) == (10, 30, 500)
+    assert asked["start"] <= AT + 10 <= AT + 30 <= asked["end"]
+    assert asked["limit"] == 500
 
 
 async def test_history_of_bars(feed: Feed, venue: Script) -> None:
