@@ -14,6 +14,8 @@ from services.market_data.tables import stored_schema, to_stored
 
 START = 1_600_000_000_000_000_000
 MINUTE = 60 * 10**9
+STEP = 10**6
+"""Nanoseconds between two quotes."""
 SCALE = 10**16
 
 
@@ -38,7 +40,7 @@ async def load_quotes(client: MeshClient, folder: Path, instrument_id: str, coun
         "bid_size": _decimal(np.full(count, 1_000_000), 0),
         "ask_size": _decimal(np.full(count, 1_000_000), 0),
     }
-    times = START + np.arange(count, dtype=np.int64) * 1_000_000
+    times = START + np.arange(count, dtype=np.int64) * STEP
     await _load(client, folder, Series("QUOTE_TICK", instrument_id), columns, times)
 
 

@@ -34,7 +34,9 @@ async def _measure(place: Place, clients: int) -> Measured:
         subscription_id = await stack.enter_async_context(
             subscribed(client, "bench-replay", "REPLAY", config, wanted)
         )
-        readers = [Reader(QUOTES, at=lambda: cpu.by_part(place)) for _ in range(clients)]
+        readers = [
+            Reader(QUOTES, step=made.STEP, at=lambda: cpu.by_part(place)) for _ in range(clients)
+        ]
         tasks = []
         for reader in readers:
             other = await stack.enter_async_context(place.client())
