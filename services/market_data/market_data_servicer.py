@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
 from mesh.marketdata.v1 import live_pb2 as pb
@@ -14,9 +14,10 @@ from meshkit.database import Database
 from meshkit.errors import Draining, MeshError, TokenExpired
 from meshkit.idempotency import once
 from meshkit.paging import page
+from services.market_data.engine import bar_types
 from services.market_data.errors import bad_field
 from services.market_data.live import books, convert, cursor, events
-from services.market_data.live.domain import CONFLATE_MS, Feed, Subscription
+from services.market_data.live.domain import CONFLATE_MS, Channel, Feed, Subscription
 from services.market_data.live.errors import (
     NotRecordable,
     TooManyChannels,
@@ -28,7 +29,6 @@ from services.market_data.live.store import FeedStore, SubscriptionStore
 from services.market_data.live.watching import Watch, Wish
 
 LEVELS, MOST_LEVELS = 25, 1_000
-Change = Callable[[Any, Subscription], Any]
 
 
 class MarketDataServicer(MarketDataServiceServicer):
@@ -57,7 +57,7 @@ class MarketDataServicer(MarketDataServiceServicer):
 
     async def UpdateSubscription(self, request: rpc.UpdateSubscriptionRequest, _: Any) -> Any:
         """Add and remove items."""
-        adds = convert.channels_of("add_channels", request.add_channels)
+        adds = _channels("add_channels", request.add_channels)
         removes = convert.channels_of("remove_channels", request.remove_channels)
         old = self._held(request.subscription_id).row
 
@@ -243,8 +243,17 @@ def _new(request: rpc.CreateSubscriptionRequest, project: str) -> Subscription:
         conflate_ms=interval if request.HasField("conflate_interval") else CONFLATE_MS,
         idle_ms=convert.milliseconds(request.idle_timeout),
         recording=False,
-        channels=convert.channels_of("channels", request.channels),
+        channels=_channels("channels", request.channels),
     )
+
+
+def _channels(field: str, messages: Iterable[pb.Channel]) -> tuple[Channel, ...]:
+    """Return the channels to open; Nautilus has a word in what a bar type is."""
+    channels = convert.channels_of(field, messages)
+    for index, channel in enumerate(channels):
+        if channel.bar_type:
+            bar_types.check(f"{field}[{index}].bar_type", channel.bar_type)
+    return channels
 
 
 def _levels(wanted: int) -> int:

@@ -16,8 +16,8 @@ DELTAS, DEPTH, BARS = "ORDER_BOOK_DELTA", "ORDER_BOOK_DEPTH10", "BAR"
 CONFLATE_MS = 100
 SILENCE_MS = 60_000
 
-_INSTRUMENT = re.compile(r"[^\s.][^\s]*\.[^\s.]+")
-_BAR = r"(\S+\.[^\s.]+?)-([1-9]\d*)-([A-Z_]+)-(BID|ASK|LAST|MID)-(EXTERNAL|INTERNAL)"
+_INSTRUMENT = re.compile(r"\S.*\.[^\s.]+")  # symbols of options have spaces
+_BAR = r"(\S.*\.[^\s.]+?)-([1-9]\d*)-([A-Z_]+)-(BID|ASK|LAST|MID)-(EXTERNAL|INTERNAL)"
 _BAR_TYPE = re.compile(_BAR + r"(?:@([1-9]\d*)-([A-Z_]+)-(EXTERNAL|INTERNAL))?")
 _EXAMPLE = "BTCUSDT.BINANCE-1-MINUTE-LAST-EXTERNAL"
 

@@ -331,7 +331,11 @@ class LiveFeed:
             told = await self.asking.one(
                 self.send, lambda i: frames.AskSnapshot(i, number, levels), seconds
             )
-        except (VenueAnswer, FeedUnavailable, TimeoutError):
+        except TimeoutError:
+            if self.channels.get(live.channel) is live:
+                self._keep_book(live)  # late is better than never
+            return Newest(b"", self.log.end)
+        except (VenueAnswer, FeedUnavailable):
             return Newest(b"", self.log.end)
         assert isinstance(told, Newest)  # what ``_snapshot`` makes of the answer
         return told

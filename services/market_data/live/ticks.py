@@ -24,7 +24,7 @@ LARGEST = 16 * 2**20
 TOGETHER = 256
 """Entries in one round trip."""
 
-LINGER = 0.01
+LINGER = 0.02
 """Seconds for which entries are gathered: a round trip for each would cost most of the time."""
 
 

@@ -41,7 +41,7 @@ PACE = 0.003
 FEW = 16
 """Channels whose times are looked through for each cursor."""
 
-BOOK_SECONDS = 5.0
+BOOK_SECONDS = 10.0
 """How long a snapshot of a book is waited for."""
 
 

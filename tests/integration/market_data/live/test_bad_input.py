@@ -38,6 +38,7 @@ BAD_CHANNELS: dict[str, tuple[list[pb.Channel], str]] = {
     ),
     "no bar type": ([_of_kind(3, instrument_id="A.SIM")], "channels[0].bar_type"),
     "no such bar type": (bars(MINUTES, MINUTES.replace("1-M", "X-M")), "channels[1].bar_type"),
+    "no bar of Nautilus": (bars(MINUTES.replace("-1-", "-61-")), "channels[0].bar_type"),
     "composite of external": (bars(f"{MINUTES}@1-SECOND-EXTERNAL"), "channels[0].bar_type"),
     "another instrument": (
         [_of_kind(3, instrument_id="B.SIM", bar_type=MINUTES)],
