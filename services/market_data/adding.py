@@ -1,6 +1,7 @@
 """Rows that come piece by piece, of recordings and of venues' history, into few and large files."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,6 +33,9 @@ MARGIN = 600 * 10**9
 LOOKED_AT = 16
 """Files before the new rows that may be joined with them."""
 
+SWEEP_SECONDS = 60.0
+"""Between two looks for retired files to remove."""
+
 LOOKS, LOOK_SECONDS = 100, 0.05
 """How often, and after what time, a file is looked for that is being moved into place."""
 
@@ -61,6 +65,8 @@ Also = Callable[[Any, int], Awaitable[None]]
 
 class Adder(Writer):
     """Adds rows; a file is joined with what follows until it is large."""
+
+    _swept = 0.0
 
     async def add(self, addition: Addition, also: Also) -> int:
         """Add rows; returns how many are new. Raises ``StoreUnavailable``."""
@@ -94,6 +100,18 @@ class Adder(Writer):
             adds = [(path, file.path) for path, file in staged]
             await self._move(move, addition.project, adds, [file.path for file in plan.removes])
         return plan.written
+
+    async def _move(
+        self, move: int, project: str, adds: Iterable[tuple[str, str]], removes: Iterable[str]
+    ) -> None:
+        """Do a move; rows are as before, so a run that has pinned an old file may still read it."""
+        catalog, gone = self.catalog(project), list(removes)
+        await asyncio.to_thread(catalog.retire, list(adds), gone)
+        async with self._database.connection() as tx:
+            await self._files.moved(tx, move)
+        if gone and time.monotonic() - self._swept > SWEEP_SECONDS:
+            self._swept = time.monotonic()
+            await asyncio.to_thread(catalog.sweep_retired)
 
     async def _plan(self, tx: Any, catalog: Catalog, addition: Addition) -> _Plan:
         """Decide what is written and what it replaces."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ import pyarrow.parquet as pq
 
 from services.market_data.tables import KINDS
 
-STAGING = ".staging"
+STAGING, RETIRED = ".staging", ".retired"
+RETIRED_SECONDS = 3_600
 ROW_GROUP = 65_536
 """Rows a group: few enough to skip by time, many enough to be read fast."""
 
@@ -95,6 +97,25 @@ class Catalog:
         for path in removes:
             if path not in placed:
                 (self.root / path).unlink(missing_ok=True)
+
+    def retire(self, adds: Iterable[tuple[str, str]], removes: Iterable[str]) -> None:
+        """Do as ``apply``, but keep what is removed for an hour where only a run that has pinned
+        it by path and content looks for it.
+        """
+        for path in removes:
+            source, target = self.root / path, self.root / RETIRED / path
+            if source.exists():
+                target.parent.mkdir(parents=True, exist_ok=True)
+                source.replace(target)
+                os.utime(target)
+        self.apply(adds, ())
+
+    def sweep_retired(self) -> None:
+        """Remove what was retired long ago."""
+        oldest = time.time() - RETIRED_SECONDS
+        for path in (self.root / RETIRED).rglob("*.parquet"):
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     def discard(self, staged: Iterable[str]) -> None:
         """Remove staged files that were not committed."""

@@ -1,6 +1,7 @@
 """Recording: what is in the catalog is what was sent. Cases MD-40 to MD-44."""
 
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -22,10 +23,12 @@ from integration.market_data.recording.rows import (
 )
 from integration.market_data.test_history import CLASSES
 from mesh.marketdata.v1.marketdata_pb2 import DataKind
+from services.backtest.engine.data import funding_rates, index_prices
 from services.market_data.live.domain import Channel
 from services.market_data.live.frames import Gap
 from services.market_data.live.recording.columns import Precision, rows_of
 from services.market_data.live.recording.taking import series_of
+from services.market_data.tables import KINDS as TABLES
 from unit.market_data.test_columns import made
 
 KINDS = [name.removeprefix("DATA_KIND_") for name, value in DataKind.items() if value]
@@ -52,8 +55,12 @@ async def test_md40_what_is_recorded_is_what_was_sent(lab: Lab, kind: str) -> No
         stored = await lab.read(channel)
     sent = rows_of(series_of(channel), batches, Precision(PRICE, SIZE))
     assert stored.to_pylist() == sent.to_pylist()
+    files = sorted(lab.catalog.glob(f"data/{TABLES[kind].folder}/*/*.parquet"))
     if kind == "INDEX_PRICE":  # Nautilus cannot read them; the backtest engine's reader does
+        assert list(chain(*index_prices(files, str(ID), 0, 2**63, 10))) == rows
         return
+    if kind == "FUNDING_RATE":
+        assert list(chain(*funding_rates(files, str(ID), 0, 2**63))) == rows
     data_class = CLASSES.get(DataKind.Value(f"DATA_KIND_{kind}"), FundingRateUpdate)
     identifier = str(BAR_TYPE if kind == "BAR" else ID)
     theirs = ParquetDataCatalog(str(lab.catalog)).query(data_class, identifiers=[identifier])
