@@ -1,6 +1,7 @@
 """The channels of a feed: opened and closed at the venue, with the state of each."""
 
 import asyncio
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,8 @@ from services.market_data.engine.feed.troubles import (
     plain,
 )
 from services.market_data.live.frames import AskSnapshot, ItemStatus, Open, Snapshot
+
+log = logging.getLogger("market_data.feed")
 
 PENDING, LIVE, STALE, FAILED = "PENDING", "LIVE", "STALE", "FAILED"
 DERIVED = ("MARK_PRICE", "INDEX_PRICE", "FUNDING_RATE")
@@ -204,7 +207,12 @@ class Channels:
         kind = self._kind(item)
         self._node.msgbus.subscribe(topic(kind, item.wanted), item.handler)
         if not (kind == DELTAS and self._is_used(item)):  # a second time would empty the book
-            self._execute(subscribe(kind, item.wanted, *self._at()))
+            try:
+                self._execute(subscribe(kind, item.wanted, *self._at()))
+            except Exception:  # such as bars of a step too large: the others must go on
+                log.exception("a channel that Nautilus cannot open")
+                self._fail(item, Trouble(UNSUPPORTED, f"Nautilus cannot make {frame.bar_type}."))
+                return
         if item.source in self._confirmed:
             self._say(item, LIVE)
 

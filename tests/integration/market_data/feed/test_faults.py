@@ -180,3 +180,16 @@ async def test_a_config_that_is_refused(venue: Script, start: Callable[..., Any]
         assert failed.reason == "INVALID_FIELD"
         assert "nonsense" in failed.message
         assert await feed.process.wait() == 3
+
+
+async def test_bars_that_nautilus_cannot_make(venue: Script, start: Callable[..., Any]) -> None:
+    """Bars of a step that Nautilus cannot count fail alone, opened before or after connecting."""
+    huge = f"{ID}-1000000000000-VOLUME_RUNS-LAST-INTERNAL"
+    async with start(NAME, venue.config) as feed:
+        feed.send(frames.Open(1, "BAR", ID, huge), frames.Open(2, "QUOTE_TICK", ID))
+        await feed.item(2, "LIVE")
+        feed.send(frames.Open(3, "BAR", ID, huge), frames.Open(4, "TRADE_TICK", ID))
+        await feed.item(4, "LIVE")
+        for channel in (1, 3):
+            failed = await feed.item(channel, "FAILED")
+            assert (failed.reason, huge in failed.message) == ("KIND_UNSUPPORTED", True)
