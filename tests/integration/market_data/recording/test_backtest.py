@@ -1,4 +1,4 @@
-"""Backtests on what was recorded: case MD-56."""
+"""Backtests on what was recorded: case MD-96."""
 
 import asyncio
 import multiprocessing
@@ -141,10 +141,10 @@ def figures_of(
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_md56_a_backtest_on_recorded_data(
+async def test_md96_a_backtest_on_recorded_data(
     lab: Lab, name: str, tmp_path: Path, apart: ProcessPoolExecutor
 ) -> None:
-    """MD-56: a run on what was recorded trades as one on what Nautilus wrote of the same ticks."""
+    """MD-96: a run on what was recorded trades as one on what Nautilus wrote of the same ticks."""
     parts, bar_type, venue = CASES[name]
     lab.venue.instruments = {ID: definition(YEN)}
     async with lab.life():

@@ -1,4 +1,4 @@
-"""Recorders that are killed, disks that are full, databases that are away: MD-45 to MD-47."""
+"""Recorders that are killed, disks that are full, databases that are away: MD-85 to MD-87."""
 
 import asyncio
 import resource
@@ -35,10 +35,10 @@ PLACES = ("torn", "taken", "staged", "deciding", "decided", "let go")
 
 
 @pytest.mark.parametrize("place", PLACES)
-async def test_md45_a_killed_recorder_loses_and_doubles_nothing(
+async def test_md85_a_killed_recorder_loses_and_doubles_nothing(
     lab: Lab, database_url: str, place: str
 ) -> None:
-    """MD-45: whatever was seen is in the catalog once, after kill -9 at any place of the way."""
+    """MD-85: whatever was seen is in the catalog once, after kill -9 at any place of the way."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(DYING), place, database_url, str(lab.folder)),
         env={"PYTHONPATH": f"{ROOT}:{ROOT}/libs:{ROOT}/tests"},
@@ -69,8 +69,8 @@ def no_larger_files(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-async def test_md46_a_full_disk_is_waited_out(lab: Lab) -> None:
-    """MD-46a: what the disk does not take is held and written when it does; nothing is lost."""
+async def test_md86_a_full_disk_is_waited_out(lab: Lab) -> None:
+    """MD-86a: what the disk does not take is held and written when it does; nothing is lost."""
     lab.limits = replace(QUICK, interval=3_600.0)
     batches = batches_of("TRADE_TICK", [trade(number) for number in range(5_000)])
     async with lab.life() as recorder:
@@ -84,8 +84,8 @@ async def test_md46_a_full_disk_is_waited_out(lab: Lab) -> None:
         assert not await lab.gaps(channel)
 
 
-async def test_md46_without_room_a_gap_is_said(lab: Lab) -> None:
-    """MD-46b: beyond the bound of the journal rows are left out, and that is a recorded gap."""
+async def test_md86_without_room_a_gap_is_said(lab: Lab) -> None:
+    """MD-86b: beyond the bound of the journal rows are left out, and that is a recorded gap."""
     lab.limits = replace(QUICK, interval=3_600.0, journal=20_000)
     trades = [trade(number) for number in range(2_000)]
     async with lab.life() as recorder:
@@ -102,10 +102,10 @@ async def test_md46_without_room_a_gap_is_said(lab: Lab) -> None:
         assert gap.to_init == trades[1_990].ts_init
 
 
-async def test_md47_a_database_that_is_away_stalls_and_loses_nothing(
+async def test_md87_a_database_that_is_away_stalls_and_loses_nothing(
     database_url: str, tmp_path: Path, stores_folder: Path
 ) -> None:
-    """MD-47: the recording says that it stalls, readers get UNAVAILABLE, and all comes in after."""
+    """MD-87: the recording says that it stalls, readers get UNAVAILABLE, and all comes in after."""
     relay = Relay(database_url, Path(tempfile.mkdtemp(dir=stores_folder)))
     await relay.mend()
     async with Database.open(relay.dsn, schema="market_data", migrations=MIGRATIONS) as database:

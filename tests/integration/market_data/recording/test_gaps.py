@@ -1,4 +1,4 @@
-"""Holes in recordings: said, filled, and none at the seam to what is live. Cases MD-48, MD-49."""
+"""Holes in recordings: said, filled, and none at the seam to what is live. Cases MD-88, MD-89."""
 
 import asyncio
 from typing import Any
@@ -40,8 +40,8 @@ async def ranges(lab: Lab, series: Series) -> list[tuple[int, int]]:
         return await RangeStore().find(tx, PROJECT, series)
 
 
-async def test_md48_a_hole_in_trades_is_filled_from_the_venue(lab: Lab) -> None:
-    """MD-48a: what came at the venue while the feed was away is there once, and no row twice,
+async def test_md88_a_hole_in_trades_is_filled_from_the_venue(lab: Lab) -> None:
+    """MD-88a: what came at the venue while the feed was away is there once, and no row twice,
     also of the very instants at which the hole begins and ends.
     """
     twin = trade(91, trade(9).ts_event), trade(92, trade(30).ts_event)
@@ -72,8 +72,8 @@ async def test_md48_a_hole_in_trades_is_filled_from_the_venue(lab: Lab) -> None:
     assert await ranges(lab, series_of(channel)) == [(START, trade(39).ts_event)]
 
 
-async def test_md48_a_hole_in_bars_is_filled_and_the_next_bar_is_none(lab: Lab) -> None:
-    """MD-48b: missing bars are fetched; when the next bar follows, nothing is asked for."""
+async def test_md88_a_hole_in_bars_is_filled_and_the_next_bar_is_none(lab: Lab) -> None:
+    """MD-88b: missing bars are fetched; when the next bar follows, nothing is asked for."""
     lab.venue.rows = [bar(n, lag=0) for n in range(20)]
     async with lab.life():
         channel = await lab.start("BAR")
@@ -95,8 +95,8 @@ async def _all_filled(lab: Lab, channel: Channel) -> bool:
     return all(gap.filled for gap in await lab.gaps(channel))
 
 
-async def test_md48_a_restart_leaves_no_hole(lab: Lab) -> None:
-    """MD-48c: between two lives of the service trades went by: they are fetched."""
+async def test_md88_a_restart_leaves_no_hole(lab: Lab) -> None:
+    """MD-88c: between two lives of the service trades went by: they are fetched."""
     lab.venue.rows = [trade(n, lag=0) for n in range(60)]
     channel = channel_of("TRADE_TICK")
     async with lab.life():
@@ -112,8 +112,8 @@ async def test_md48_a_restart_leaves_no_hole(lab: Lab) -> None:
     assert sorted(int(each) for each in stored) == [*range(60)]
 
 
-async def test_md48_a_filling_that_fails_leaves_the_gap(lab: Lab) -> None:
-    """MD-48d: when the venue refuses, the gap stays said, with the job that says why."""
+async def test_md88_a_filling_that_fails_leaves_the_gap(lab: Lab) -> None:
+    """MD-88d: when the venue refuses, the gap stays said, with the job that says why."""
     lab.venue.troubles = [refused("VENUE_REFUSED", "Too old.")]
     async with lab.life():
         channel = await lab.start("TRADE_TICK")
@@ -134,8 +134,8 @@ async def test_md48_a_filling_that_fails_leaves_the_gap(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("kind", ["QUOTE_TICK", "TRADE_TICK"])
-async def test_md49_there_is_no_hole_at_the_seam(lab: Lab, kind: str) -> None:
-    """MD-49: whoever begins to listen, and then reads what was recorded before, has every row
+async def test_md89_there_is_no_hole_at_the_seam(lab: Lab, kind: str) -> None:
+    """MD-89: whoever begins to listen, and then reads what was recorded before, has every row
     once, however many do so at once and whatever is written meanwhile.
     """
     from integration.market_data.recording.test_recording import ticks

@@ -1,4 +1,4 @@
-"""History jobs: exact, resumed, and only what is missing. Cases MD-50 to MD-53."""
+"""History jobs: exact, resumed, and only what is missing. Cases MD-90 to MD-93."""
 
 import asyncio
 import signal
@@ -35,10 +35,10 @@ async def ids(lab: Lab) -> list[int]:
 
 @pytest.mark.parametrize("newest_first", [False, True])
 @pytest.mark.parametrize("together", [1, 7])
-async def test_md50_all_that_the_venue_has_is_fetched(
+async def test_md90_all_that_the_venue_has_is_fetched(
     lab: Lab, newest_first: bool, together: int
 ) -> None:
-    """MD-50a: whichever end a venue cuts its answers at, and however many trades one instant has
+    """MD-90a: whichever end a venue cuts its answers at, and however many trades one instant has
     at the cut, each is fetched once.
     """
     lab.venue.page, lab.venue.newest_first = 150, newest_first
@@ -53,8 +53,8 @@ async def test_md50_all_that_the_venue_has_is_fetched(
     assert len(files) < 5
 
 
-async def test_md50_bars_are_fetched_by_their_close(lab: Lab) -> None:
-    """MD-50b: bars that close within the range, both ends included, and no others."""
+async def test_md90_bars_are_fetched_by_their_close(lab: Lab) -> None:
+    """MD-90b: bars that close within the range, both ends included, and no others."""
     lab.venue.rows = [bar(n, lag=0) for n in range(3_000)]
     async with lab.life():
         job = await lab.ask("BAR", START + 10 * MINUTE, START + 2_500 * MINUTE)
@@ -63,8 +63,8 @@ async def test_md50_bars_are_fetched_by_their_close(lab: Lab) -> None:
     assert stored["ts_event"].to_pylist() == [bar(n).ts_event for n in range(10, 2_501)]
 
 
-async def test_md51_only_what_is_missing_is_asked_for(lab: Lab) -> None:
-    """MD-51a: what was fetched or recorded is not asked for again, unless it is to be refreshed."""
+async def test_md91_only_what_is_missing_is_asked_for(lab: Lab) -> None:
+    """MD-91a: what was fetched or recorded is not asked for again, unless it is to be refreshed."""
     lab.venue.rows = [trade(n, lag=0) for n in range(100)]
     async with lab.life():
         await lab.start("TRADE_TICK")
@@ -89,8 +89,8 @@ async def test_md51_only_what_is_missing_is_asked_for(lab: Lab) -> None:
     assert {row["ts_init"] - row["ts_event"] for row in stored} == {0}, LAG
 
 
-async def test_md51_bars_with_holes_are_mended(lab: Lab) -> None:
-    """MD-51b: of bars the holes between rows are asked for."""
+async def test_md91_bars_with_holes_are_mended(lab: Lab) -> None:
+    """MD-91b: of bars the holes between rows are asked for."""
     kept = [bar(n) for n in (*range(10), *range(15, 30))]
     lab.venue.rows = [bar(n, lag=0) for n in range(30)]
     async with lab.life():
@@ -105,8 +105,8 @@ async def test_md51_bars_with_holes_are_mended(lab: Lab) -> None:
     assert stored == [bar(n).ts_event for n in range(30)]
 
 
-async def test_md52_troubles_of_the_venue(lab: Lab) -> None:
-    """MD-52: limits and outages are waited out, a refusal ends the job, an outage that does not
+async def test_md92_troubles_of_the_venue(lab: Lab) -> None:
+    """MD-92: limits and outages are waited out, a refusal ends the job, an outage that does not
     end ends it after a bound.
     """
     lab.venue.rows = [trade(n, lag=0) for n in range(10)]
@@ -128,10 +128,10 @@ async def test_md52_troubles_of_the_venue(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("place", ["asking", "deciding", "decided"])
-async def test_md53_a_killed_job_goes_on_where_it_was(
+async def test_md93_a_killed_job_goes_on_where_it_was(
     lab: Lab, database_url: str, place: str
 ) -> None:
-    """MD-53: after kill -9 a job has its rows once, and asks for nothing that it has."""
+    """MD-93: after kill -9 a job has its rows once, and asks for nothing that it has."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, str(DYING), place, database_url, str(lab.folder)),
         env={"PYTHONPATH": f"{ROOT}:{ROOT}/libs:{ROOT}/tests"},
@@ -147,8 +147,8 @@ async def test_md53_a_killed_job_goes_on_where_it_was(
     assert min(start for start, _ in lab.venue.asked) > START
 
 
-async def test_md53_a_cancelled_job_stops(lab: Lab) -> None:
-    """MD-53b: a job that waits for its feed is cancelled at once."""
+async def test_md93_a_cancelled_job_stops(lab: Lab) -> None:
+    """MD-93b: a job that waits for its feed is cancelled at once."""
     lab.venue.troubles = [refused("VENUE_RATE_LIMITED", "Wait.", 3_600.0)]
     async with lab.life():
         asking = asyncio.create_task(lab.ask("TRADE_TICK", START, START + SECOND))

@@ -1,4 +1,4 @@
-"""The history job service over a real channel: cases MD-54."""
+"""The history job service over a real channel: cases MD-94."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -84,8 +84,8 @@ async def ended(stub: Any, job_id: str) -> rpc.HistoryJob:
     return job
 
 
-async def test_md54_a_request_is_done_once(lab: Lab, jobs: Any) -> None:
-    """MD-54a: a repeated request is one job, which is got and listed by state, page by page."""
+async def test_md94_a_request_is_done_once(lab: Lab, jobs: Any) -> None:
+    """MD-94a: a repeated request is one job, which is got and listed by state, page by page."""
     lab.venue.rows = [trade(n) for n in range(10)]
     asked = request()
     first = (await jobs.RequestHistory(asked)).job
@@ -106,8 +106,8 @@ async def test_md54_a_request_is_done_once(lab: Lab, jobs: Any) -> None:
     assert not (await jobs.ListHistoryJobs(failed)).jobs
 
 
-async def test_md54_jobs_are_watched_cancelled_and_deleted(lab: Lab, jobs: Any) -> None:
-    """MD-54b: a watcher hears of each state and resumes; what ended is deleted, not cancelled."""
+async def test_md94_jobs_are_watched_cancelled_and_deleted(lab: Lab, jobs: Any) -> None:
+    """MD-94b: a watcher hears of each state and resumes; what ended is deleted, not cancelled."""
     lab.venue.troubles = [refused("VENUE_RATE_LIMITED", "Wait.", 3_600.0)]
     watching = jobs.WatchHistoryJobs(rpc.WatchHistoryJobsRequest())
     cursor = (await watching.read()).cursor
@@ -158,10 +158,10 @@ LATER = TimeRange(start=to_timestamp(START), end=to_timestamp(START - SECOND))
         (request(range=LATER), "INVALID_ARGUMENT", "INVALID_FIELD", "range"),
     ],
 )
-async def test_md54_bad_requests_are_typed(
+async def test_md94_bad_requests_are_typed(
     jobs: Any, asked: rpc.RequestHistoryRequest, code: str, reason: str, field: str
 ) -> None:
-    """MD-54c: each bad request is refused with its reason and makes no job."""
+    """MD-94c: each bad request is refused with its reason and makes no job."""
     got = await failure(jobs.RequestHistory(asked))
     assert (got.code, got.reason) == (code, reason), got.message
     assert all(name.startswith(field) for name in got.fields)

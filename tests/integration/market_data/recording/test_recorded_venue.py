@@ -1,4 +1,4 @@
-"""The whole way, from Nautilus' Binance adapter to the catalog and a backtest: case MD-55."""
+"""The whole way, from Nautilus' Binance adapter to the catalog and a backtest: case MD-95."""
 
 import asyncio
 import json
@@ -130,8 +130,8 @@ TRADES = pb.Channel(kind=kind("TRADE_TICK"), instrument_id=ID)
 BOOK = pb.Channel(kind=kind("ORDER_BOOK_DELTA"), instrument_id=ID)
 
 
-async def test_md55_what_the_venue_sends_is_recorded(begin: Begin, exchange: Binance) -> None:
-    """MD-55a: quotes and trades row for row, a book that begins with its snapshot also when it was
+async def test_md95_what_the_venue_sends_is_recorded(begin: Begin, exchange: Binance) -> None:
+    """MD-95a: quotes and trades row for row, a book that begins with its snapshot also when it was
     open before; instruments come from the venue; readable at once, and a backtest runs on it.
     """
     recorded = await begin()
@@ -167,8 +167,8 @@ def _sixteen(text: str) -> str:
     return f"{whole}.{decimals.ljust(16, '0')}"
 
 
-async def test_md55_no_hole_in_trades(begin: Begin, exchange: Binance) -> None:
-    """MD-55b: a dropped connection, a killed feed, a restarted service: every trade of the venue
+async def test_md95_no_hole_in_trades(begin: Begin, exchange: Binance) -> None:
+    """MD-95b: a dropped connection, a killed feed, a restarted service: every trade of the venue
     since the recording began is there once, and what was missed of quotes is said.
     """
     recorded = await begin()
@@ -232,8 +232,8 @@ def _process() -> int:
     raise AssertionError("there is no process of a feed")
 
 
-async def test_md55_no_hole_at_the_seam(begin: Begin, exchange: Binance) -> None:
-    """MD-55d: a client that watches, and then reads history up to the snapshot, has every trade
+async def test_md95_no_hole_at_the_seam(begin: Begin, exchange: Binance) -> None:
+    """MD-95d: a client that watches, and then reads history up to the snapshot, has every trade
     once; so has one that comes while much is going on.
     """
     recorded = await begin()
@@ -271,8 +271,8 @@ def _ids(reading: Reading) -> list[int]:
     return [int(each) for each in found]
 
 
-async def test_md55_history_of_a_venue(begin: Begin, exchange: Binance) -> None:
-    """MD-55c: a job fetches the trades and bars of a range exactly, through HTTP 429 as well."""
+async def test_md95_history_of_a_venue(begin: Begin, exchange: Binance) -> None:
+    """MD-95c: a job fetches the trades and bars of a range exactly, through HTTP 429 as well."""
     recorded = await begin()
     await recorded.live.subscribe([QUOTES])
     market = exchange._market("spot", "BTCUSDT")

@@ -1,4 +1,4 @@
-"""Recording: what is in the catalog is what was sent. Cases MD-40 to MD-44."""
+"""Recording: what is in the catalog is what was sent. Cases MD-80 to MD-84."""
 
 from decimal import Decimal, InvalidOperation
 from itertools import chain
@@ -43,8 +43,8 @@ def ticks(kind: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_md40_what_is_recorded_is_what_was_sent(lab: Lab, kind: str) -> None:
-    """MD-40: every kind, row for row and in order, also as Nautilus reads it."""
+async def test_md80_what_is_recorded_is_what_was_sent(lab: Lab, kind: str) -> None:
+    """MD-80: every kind, row for row and in order, also as Nautilus reads it."""
     rows = ticks(kind)
     batches = batches_of(kind, rows, 7)
     async with lab.life():
@@ -79,8 +79,8 @@ def plain(value: Any) -> Any:
         return value
 
 
-async def test_md41_the_instrument_is_made_of_the_venues(lab: Lab) -> None:
-    """MD-41a: what the project lacks is created; what comes before it is known is kept."""
+async def test_md81_the_instrument_is_made_of_the_venues(lab: Lab) -> None:
+    """MD-81a: what the project lacks is created; what comes before it is known is kept."""
     missing = lab.venue.instruments.pop(str(ID))
     async with lab.life():
         channel = await lab.start("TRADE_TICK")
@@ -101,8 +101,8 @@ def _problem(lab: Lab, channel: Channel) -> tuple[str, str] | None:
     return (reason, message) if reason else None
 
 
-async def test_md41_another_instrument_is_refused(lab: Lab) -> None:
-    """MD-41b: a project's instrument of other decimals is not recorded into; nor are internal
+async def test_md81_another_instrument_is_refused(lab: Lab) -> None:
+    """MD-81b: a project's instrument of other decimals is not recorded into; nor are internal
     bars, nor one series by two feeds.
     """
     async with lab.life():
@@ -122,8 +122,8 @@ async def test_md41_another_instrument_is_refused(lab: Lab) -> None:
         assert (reason, "decimals" in message) == ("RECORDING_REFUSED", True)
 
 
-async def test_md42_a_book_begins_with_its_snapshot(lab: Lab) -> None:
-    """MD-42: changes before a snapshot are left out, at the start and after a gap."""
+async def test_md82_a_book_begins_with_its_snapshot(lab: Lab) -> None:
+    """MD-82: changes before a snapshot are left out, at the start and after a gap."""
     kind = "ORDER_BOOK_DELTA"
     async with lab.life():
         channel = await lab.start(kind)
@@ -137,8 +137,8 @@ async def test_md42_a_book_begins_with_its_snapshot(lab: Lab) -> None:
         assert gap.to_init == book(5)[0].ts_init
 
 
-async def test_md43_many_writings_make_few_files(lab: Lab) -> None:
-    """MD-43: a thousand rows written one by one are few files, each row once."""
+async def test_md83_many_writings_make_few_files(lab: Lab) -> None:
+    """MD-83: a thousand rows written one by one are few files, each row once."""
     async with lab.life():
         channel = await lab.start("TRADE_TICK")
         for number in range(100):
@@ -149,8 +149,8 @@ async def test_md43_many_writings_make_few_files(lab: Lab) -> None:
     assert len(list(lab.catalog.glob("data/trade_tick/**/*.parquet"))) <= 8
 
 
-async def test_md44_recording_stops_and_goes_on(lab: Lab) -> None:
-    """MD-44: all is in the catalog when it stops; a pause on purpose is no gap."""
+async def test_md84_recording_stops_and_goes_on(lab: Lab) -> None:
+    """MD-84: all is in the catalog when it stops; a pause on purpose is no gap."""
     channel = channel_of("TRADE_TICK")
     async with lab.life():
         await lab.start("TRADE_TICK")
