@@ -8,7 +8,7 @@ PYTHON = $(shell deploy/find-python)
 TESTS ?= tests/unit tests/contract tests/integration tests/e2e tests/chaos
 SYNC = VIRTUAL_ENV=$(1) $(UV) pip sync -q --require-hashes
 
-.PHONY: help setup lock protos protos-release fmt lint typecheck test test-system bench run clean
+.PHONY: help setup lock protos protos-release fmt lint typecheck test test-system chaos bench run clean
 .DELETE_ON_ERROR:
 
 help: ## List the targets
@@ -70,6 +70,9 @@ test: setup ## Run every test that needs no Debian package
 
 test-system: setup ## Run the tests that need Debian packages (see .ci/run)
 	@$(BIN)/python -m pytest tests/system
+
+chaos: setup ## Break a mesh at random while clients watch; MINUTES=5, SEED=number
+	@PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m chaos.live.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
 
 bench: setup .venv-stock/.ready ## Measure; ONLY=name runs one figure
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

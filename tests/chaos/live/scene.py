@@ -7,12 +7,15 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
-from chaos.live.breaking import Fault, Place
-from chaos.live.readers import Reader, all_have, clients, no_faults, reading
+from chaos.live.breaking import Fault, Place, kill_service
+from chaos.live.readers import Reader, all_have, clients, no_faults, reading, until
 from chaos.live.venue import running_venue
+from mesh.marketdata.v1 import live_pb2 as pb
+from meshclient.client import MeshClient
 from running_mesh import RunningMesh
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "SOLUSDT")
+FOUR = (*SYMBOLS, "XRPUSDT")
 CHANNELS = tuple(f"{name}.BINANCE:{kind}" for name in SYMBOLS for kind in ("quotes", "trades"))
 WATCHERS = 20
 SILENCE = timedelta(seconds=4)
@@ -30,8 +33,10 @@ async def feed_of_a_venue(
     async with running_venue(made_up) as venue, clients(mesh, 1) as (client,):
         await client.feeds.create(feed_id, "BINANCE", venue.config, silence_timeout=silence)
         at = Place(mesh, client, venue, feed_id)
-        yield at
-        await _forget(at)
+        try:
+            yield at
+        finally:
+            await _forget(at)
 
 
 async def _forget(at: Place) -> None:
@@ -120,3 +125,31 @@ async def ended(at: Place, readers: Sequence[Reader]) -> dict[str, int]:
     await all_have(readers, last, "the last ticks")
     no_faults(readers, last)
     return last
+
+
+async def many_subscriptions(at: Place, meshes: Sequence[MeshClient], count: int) -> None:
+    """Make subscriptions of four channels, and check that all is there after a kill -9."""
+    few, size = asyncio.Semaphore(16), len(meshes)
+
+    async def make(number: int) -> pb.Subscription:
+        async with few:
+            return await meshes[number % size].market_data.subscribe(
+                at.feed_id, f"{FOUR[number % 4]}.BINANCE:quotes", lossless=number % 8 < 4
+            )
+
+    made = await asyncio.gather(*(make(number) for number in range(count)))
+    readers = [Reader(mesh, made[n * 5]) for n, mesh in enumerate(meshes)]
+    async with reading(readers):
+        assert len(await opened(at, 4)) == 1
+        await count_up(at, readers, FOUR, 10)
+        await kill_service(at)
+        await until(lambda: all(each.causes() for each in readers), "a gap")
+        assert len(await opened(at, 4)) == 1
+        await count_up(at, readers, FOUR, 10)
+        feed = await at.client.feeds.get(at.feed_id)
+        assert (feed.subscriptions, feed.channels, feed.watchers) == (count, 4, size)
+        assert (await at.venue.state())["total"] == 2
+    no_faults(readers, await at.venue.last())
+    assert {cause for each in readers for cause in each.causes()} == {"FEED_RESTARTED"}
+    again = await at.client.market_data.list(feed_id=at.feed_id)
+    assert {each.subscription_id for each in again} == {each.subscription_id for each in made}
