@@ -1,10 +1,12 @@
 """The sample as a live source: a replay that loops, and a look at its quotes."""
 
+import json
 from datetime import timedelta
 
 from meshclient.cli.live import LINES_CONFLATE, TABLE_CONFLATE, LiveShow
 from meshclient.cli.output import Output
 from meshclient.client import MeshClient
+from meshclient.errors import MeshClientError
 from services.market_data import sample
 
 FEED = "sample-replay"
@@ -44,3 +46,20 @@ async def show_live(mesh: MeshClient) -> None:
         await LiveShow(mesh, out, [made]).run(SECONDS)
     finally:
         await mesh.market_data.delete(made.subscription_id)
+    await _rest(mesh)
+
+
+async def _rest(mesh: MeshClient) -> None:
+    """End the replay's process, which would wait a minute for others, and begin it anew.
+
+    Only what we made ourselves and nobody uses; whoever is quicker keeps it as it is.
+    """
+    feed = await mesh.feeds.get(FEED)
+    if json.loads(feed.config_json or "{}") != CONFIG or feed.subscriptions:
+        return
+    try:
+        await mesh.feeds.delete(FEED)
+    except MeshClientError as error:
+        if error.reason != "FEED_IN_USE":
+            raise
+    await ensure_feed(mesh)
