@@ -7,10 +7,12 @@
 * After a reconnect a book stands still for ever when its snapshot cannot be had.
 * Index prices and funding rates are left in data of a type of its own.
 * Books and mark prices are never given up at the venue.
+* Each message is decoded twice, and each symbol worked out anew.
 * Past trades stop at a quiet hour, and single ones are only the latest 1,000, in silence.
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,7 +38,8 @@ POOLS = ("_ws_client", "_ws_public_client")
 def mend(client: Any, on_reconnect: Callable[[], None]) -> frozenset[str]:
     """Mend a client before it connects; return the coroutines that it now has."""
     for name in POOLS:
-        Pool(getattr(client, name), on_reconnect)
+        Pool(client, getattr(client, name), on_reconnect)
+    client._get_cached_instrument_id = functools.cache(client._get_cached_instrument_id)
     client._order_book_snapshot_then_deltas = _until_had(client._order_book_snapshot_then_deltas)
     client._unsubscribe_order_book_deltas = _Books(client).unsubscribe
     mend_trades(client)

@@ -15,6 +15,12 @@ ANSWER = 10.0
 """Seconds for the venue to answer a message."""
 
 
+DATA = b'{"stream":"'
+"""How a message with data begins."""
+
+type Handler = Callable[[bytes], None]
+
+
 class Answer(msgspec.Struct):
     """What the venue says to a message of ours."""
 
@@ -28,14 +34,16 @@ _answers = msgspec.json.Decoder(Answer)
 class Pool:
     """The sockets of 200 streams each, with streams gathered into few messages."""
 
-    def __init__(self, pool: Any, on_reconnect: Callable[[], None]) -> None:
+    def __init__(self, client: Any, pool: Any, on_reconnect: Callable[[], None]) -> None:
+        self._client = client
         self._pool = pool
+        self._direct: dict[bytes, Handler] = {}
         self._on_reconnect = on_reconnect
         self._coming: dict[str, asyncio.Future[None]] = {}
         self._going: set[str] = set()
         self._round: asyncio.Task[None] | None = None
         self._reconnected = pool._handle_reconnect
-        self._handler = pool._handler
+        self._handler: Handler = pool._handler
         self._answers: dict[int, asyncio.Future[None]] = {}
         pool._handler = self.receive
         pool._subscribe = self.subscribe
@@ -64,11 +72,29 @@ class Pool:
         self._reconnected(number)
 
     def receive(self, raw: bytes) -> None:
-        """Take a message: data goes on, an answer to a message of ours is noted."""
-        if raw.startswith(b'{"stream"'):
-            self._handler(raw)
+        """Take a message: data goes to what reads its kind, an answer to who waits for it.
+
+        The adapter would decode each message twice to find that out.
+        """
+        if raw.startswith(DATA):
+            stream = raw[len(DATA) : raw.find(b'"', len(DATA))]
+            kind = stream[stream.find(b"@") :]
+            handler = self._direct.get(kind) or self._find(kind)
+            try:
+                handler(raw)
+            except Exception as error:  # of whatever the venue sent; the adapter does the same
+                self._client._log.exception(f"Error handling websocket message {raw!r}", error)
         elif not self._is_answer(raw):
             self._handler(raw)  # which says what is the matter with it
+
+    def _find(self, kind: bytes) -> Handler:
+        """Return what reads a kind of stream, such as ``@bookTicker``."""
+        name = kind.decode("utf-8", "replace")
+        found = [each for key, each in self._client._ws_handlers.items() if key in name]
+        if len(found) == 1:
+            self._direct[kind] = found[0]
+        handler: Handler = found[0] if len(found) == 1 else self._handler
+        return handler
 
     def _is_answer(self, raw: bytes) -> bool:
         try:
