@@ -14,7 +14,7 @@ from meshkit.errors import StoreUnavailable
 from services.market_data.catalog import Catalog, File, batches, folder_of
 from services.market_data.domain import Series
 from services.market_data.merging import counted, hashes
-from services.market_data.writing import FILE_ROWS, NOTHING, Write, Writer, parts
+from services.market_data.writing import FILE_ROWS, NOTHING, Decision, Write, Writer, parts
 
 APPEND, FILL, REFRESH = "APPEND", "FILL", "REFRESH"
 """What becomes of rows that the catalog may have.
@@ -42,13 +42,18 @@ LOOKS, LOOK_SECONDS = 100, 0.05
 
 @dataclass(frozen=True)
 class Addition:
-    """Rows for a series, as stored, in any order; at least one."""
+    """Rows for a series, as stored, in any order; at least one.
+
+    ``mixed`` says, within the transaction, that somebody else may have written rows of these: then
+    APPEND does as FILL.
+    """
 
     project: str
     owner: str
     series: Series
     rows: pa.Table
     policy: str
+    mixed: Callable[[Any], Awaitable[bool]] | None = None
 
 
 @dataclass(frozen=True)
@@ -82,23 +87,26 @@ class Adder(Writer):
 
     async def _add(self, addition: Addition, also: Also) -> int:
         catalog, series = self.catalog(addition.project), addition.series
-        staged: list[tuple[str, File]] = []
+        decision = Decision(addition.project, series)
+        staged = decision.staged
         try:
             async with self._database.transaction() as tx:
                 await self._files.lock(tx, addition.project, series)
+                if addition.mixed is not None and await addition.mixed(tx):
+                    addition = replace(addition, policy=FILL)
                 plan = await self._plan(tx, catalog, addition)
                 folder = folder_of(series.kind, series.identifier)
                 for part in parts(plan.rows) if plan.rows is not None else ():
                     staged.append(await asyncio.to_thread(catalog.stage, part, folder))
                 write = Write(addition.project, addition.owner, series, NOTHING, "")
-                move = await self._replace(tx, write, staged, plan.removes)
+                decision.removes = plan.removes
+                decision.move = await self._replace(tx, write, staged, plan.removes)
                 await also(tx, plan.written)
+                decision.made = True
         except BaseException:
-            await asyncio.to_thread(catalog.discard, [path for path, _ in staged])
+            await self._give_up(decision)
             raise
-        if move is not None:
-            adds = [(path, file.path) for path, file in staged]
-            await self._move(move, addition.project, adds, [file.path for file in plan.removes])
+        await self._carry_out(decision)
         return plan.written
 
     async def _move(

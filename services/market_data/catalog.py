@@ -102,9 +102,11 @@ class Catalog:
         """Do as ``apply``, but keep what is removed for an hour where only a run that has pinned
         it by path and content looks for it.
         """
+        adds = list(adds)
+        placed = {final for staged, final in adds if not (self.root / staged).exists()}
         for path in removes:
             source, target = self.root / path, self.root / RETIRED / path
-            if source.exists():
+            if path not in placed and source.exists():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 source.replace(target)
                 os.utime(target)

@@ -135,6 +135,10 @@ class FileStore:
             for r in rows
         ]
 
+    async def has_move(self, tx: Any, move: int) -> bool:
+        """Return whether a move is to be done: it was committed, and not forgotten."""
+        return bool(await tx.fetchval("SELECT true FROM catalog_moves WHERE id = $1", move))
+
     async def moved(self, tx: Any, move: int) -> None:
         """Forget a move that was done."""
         await tx.execute("DELETE FROM catalog_moves WHERE id = $1", move)

@@ -4,7 +4,7 @@ crash.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from meshkit.database import Database
+from meshkit.link import ERRORS
 from services.market_data.catalog import Catalog, File, folder_of
 from services.market_data.domain import Series
 from services.market_data.errors import ImportFault
@@ -21,6 +22,9 @@ from services.market_data.merging import Counts, Lines, find_gaps, merged
 
 FILE_ROWS = 1_000_000
 """Rows of a file: a later import of the same times reads and writes whole files."""
+
+SETTLE_SECONDS = 0.5
+"""Between two looks whether a transaction was committed whose answer was lost."""
 
 NOTHING = Lines(pa.table({}), np.array([], np.int64))
 
@@ -36,6 +40,21 @@ class Write:
     policy: str
 
 
+@dataclass
+class Decision:
+    """What a transaction decides about the files of a series, and the move that carries it out.
+
+    ``made`` says that nothing but its commit is left, so that it may be done even when that fails.
+    """
+
+    project: str
+    series: Series
+    staged: list[tuple[str, File]] = field(default_factory=list)
+    removes: list[File] = field(default_factory=list)
+    move: int | None = None
+    made: bool = False
+
+
 class Writer:
     """The one way to change data files."""
 
@@ -43,6 +62,7 @@ class Writer:
         self._database = database
         self._files = files
         self._root = root
+        self._settling: set[asyncio.Task[None]] = set()
 
     def catalog(self, project: str) -> Catalog:
         """Return a project's catalog."""
@@ -68,7 +88,8 @@ class Writer:
         times = write.given.rows["ts_init"]
         first, last = times[0].as_py(), times[-1].as_py()
         catalog = self.catalog(write.project)
-        staged: list[tuple[str, File]] = []
+        decision = Decision(write.project, write.series)
+        staged = decision.staged
         try:
             async with self._database.transaction() as tx:
                 await self._files.lock(tx, write.project, write.series)
@@ -83,18 +104,18 @@ class Writer:
                 folder = folder_of(write.series.kind, write.series.identifier)
                 for part in parts(rows) if rows is not None else ():
                     staged.append(await asyncio.to_thread(catalog.stage, part, folder))
-                move = await self._replace(tx, write, staged, found if rows is not None else [])
+                decision.removes = found if rows is not None else []
+                decision.move = await self._replace(tx, write, staged, decision.removes)
                 if not await also(tx):
                     raise _Undo
+                decision.made = True
         except _Undo:
-            await asyncio.to_thread(catalog.discard, [path for path, _ in staged])
+            await self._give_up(decision)
             return False
         except BaseException:
-            await asyncio.to_thread(catalog.discard, [path for path, _ in staged])
+            await self._give_up(decision)
             raise
-        if move is not None:
-            adds = [(path, file.path) for path, file in staged]
-            await self._move(move, write.project, adds, [file.path for file in found])
+        await self._carry_out(decision)
         return True
 
     async def delete(
@@ -110,21 +131,79 @@ class Writer:
         it.
         """
         catalog = self.catalog(project)
-        staged: list[tuple[str, File]] = []
-        async with self._database.transaction() as tx:
-            await self._files.lock(tx, project, series)
-            found = await self._files.find(tx, project, series, start, end)
-            kept, gone = await asyncio.to_thread(_outside, catalog, found, series, start, end)
-            folder = folder_of(series.kind, series.identifier)
-            for part in (part for side in kept for part in parts(side)):
-                staged.append(await asyncio.to_thread(catalog.stage, part, folder))
-            empty = Write(project, owner, series, NOTHING, "")
-            move = await self._replace(tx, empty, staged, found)
-            await also(tx, gone)
-        if move is not None:
-            adds = [(path, file.path) for path, file in staged]
-            await self._move(move, project, adds, [file.path for file in found])
+        decision = Decision(project, series)
+        try:
+            async with self._database.transaction() as tx:
+                await self._files.lock(tx, project, series)
+                found = await self._files.find(tx, project, series, start, end)
+                kept, gone = await asyncio.to_thread(_outside, catalog, found, series, start, end)
+                folder = folder_of(series.kind, series.identifier)
+                for part in (part for side in kept for part in parts(side)):
+                    decision.staged.append(await asyncio.to_thread(catalog.stage, part, folder))
+                empty = Write(project, owner, series, NOTHING, "")
+                decision.removes = found
+                decision.move = await self._replace(tx, empty, decision.staged, found)
+                await also(tx, gone)
+                decision.made = True
+        except BaseException:
+            await self._give_up(decision)
+            raise
+        await self._carry_out(decision)
         return gone
+
+    async def _carry_out(self, decision: Decision) -> None:
+        """Do on disk what was committed; it goes on to its end when the caller goes away."""
+        if decision.move is None:
+            return
+        moving = asyncio.create_task(self._move_of(decision))
+        self._settling.add(moving)
+        moving.add_done_callback(self._settling.discard)
+        try:
+            await asyncio.shield(moving)
+        except ERRORS:
+            self._settle_later(decision)
+            raise
+
+    async def _give_up(self, decision: Decision) -> None:
+        """Remove what was staged for a transaction that failed, unless its commit may be done:
+        then the database is asked, in the background.
+        """
+        if decision.made and decision.move is not None:
+            self._settle_later(decision)
+        else:
+            await asyncio.to_thread(self._discard, decision)
+
+    def _settle_later(self, decision: Decision) -> None:
+        task = asyncio.create_task(self._settle(decision))
+        self._settling.add(task)
+        task.add_done_callback(self._settling.discard)
+
+    async def _settle(self, decision: Decision) -> None:
+        """Do or undo a move of which it is not known whether it was committed, or done."""
+        assert decision.move is not None  # else there is nothing to settle
+        while True:
+            try:
+                async with self._database.transaction() as tx:
+                    # The lock waits for the end of the transaction that is asked about.
+                    await self._files.lock(tx, decision.project, decision.series)
+                    is_committed = await self._files.has_move(tx, decision.move)
+                if is_committed:
+                    await self._move_of(decision)
+                else:
+                    await asyncio.to_thread(self._discard, decision)
+            except ERRORS:
+                await asyncio.sleep(SETTLE_SECONDS)
+            else:
+                return
+
+    async def _move_of(self, decision: Decision) -> None:
+        assert decision.move is not None  # what the callers have looked at
+        adds = [(path, file.path) for path, file in decision.staged]
+        removes = [file.path for file in decision.removes]
+        await self._move(decision.move, decision.project, adds, removes)
+
+    def _discard(self, decision: Decision) -> None:
+        self.catalog(decision.project).discard([path for path, _ in decision.staged])
 
     async def _replace(
         self, tx: Any, write: Write, staged: list[tuple[str, File]], removes: list[File]
