@@ -96,9 +96,14 @@ class HistoryJobs:
         self._slots: defaultdict[str, asyncio.Semaphore] = defaultdict(
             lambda: asyncio.Semaphore(self._limits.at_once)
         )
+        self._flush: Callable[[str, Series], Awaitable[None]] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._told: dict[str, float] = {}
         self._open = False
+
+    def use(self, flush: Callable[[str, Series], Awaitable[None]]) -> None:
+        """Have a recorder write what it has received before rows of a venue are merged."""
+        self._flush = flush
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -293,6 +298,8 @@ class HistoryJobs:
                 await tell(tx, found)
 
         if piece.rows:
+            if self._flush is not None:
+                await self._flush(job.project, job.series)  # what came live is not replaced
             rows = pa.concat_tables(piece.rows)
             policy = REFRESH if job.refresh else FILL
             await self._adder.add(Addition(job.project, job.owner, job.series, rows, policy), also)

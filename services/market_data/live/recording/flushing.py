@@ -129,7 +129,12 @@ class Flusher:
 
         if (rows := chunk.rows) is not None:
             row = taking.row
-            await self.adder.add(Addition(row.project, row.owner, series, rows, APPEND), also)
+
+            async def mixed(tx: Any) -> bool:
+                return await self._mixed(tx, taking, made)
+
+            addition = Addition(row.project, row.owner, series, rows, APPEND, mixed)
+            await self.adder.add(addition, also)
         else:
             async with self.database.transaction() as tx:
                 await also(tx, 0)
@@ -139,6 +144,15 @@ class Flusher:
         self._let_go(taking, position)
         for job in jobs:
             self.filler.start(job)
+
+    async def _mixed(self, tx: Any, taking: Taking, made: Outcome) -> bool:
+        """Say whether a history job or an import was ahead of the recording."""
+        row = taking.row
+        last = max((last for _, last in made.known), default=0)
+        ahead = row.last_event + 1, last
+        if made.known and not row.last_event:
+            ahead = min(first for first, _ in made.known), last
+        return bool(await self.ranges.find(tx, row.project, row.series, *ahead))
 
     async def _commit(
         self, tx: Any, taking: Taking, made: Outcome, written: int, jobs: list[str]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge
 
-from meshkit.errors import MeshError, Unavailable
+from meshkit.errors import MeshError, StoreUnavailable, Unavailable
 from services.market_data.domain import Series
 from services.market_data.live.domain import BARS, Channel
 from services.market_data.live.errors import VenueAnswer
@@ -151,8 +151,16 @@ class CatalogRecorder:
             return
         self._retry_held()
         await self._await_prepared(taking)
-        if taking.precision is not None:
+        if taking.precision is None:
+            return
+        try:
             await self._flusher.flush(taking)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"What is being recorded cannot be written: {error.strerror or error}. Try again.",
+                metadata={"store": "catalog"},
+                retry_after=1.0,
+            ) from error
 
     # ---- into the journal ----------------------------------------------------------------------
 

@@ -48,4 +48,6 @@ def kept(
     stores = job_store, store, ranges, files
     jobs = HistoryJobs(database, *stores, adder, feeds, definitions, job_limits)
     flusher = Flusher(database, store, files, ranges, adder, Journal(journal), jobs)
-    return Kept(CatalogRecorder(flusher, definitions, limits), jobs, job_store, feeds)
+    recorder = CatalogRecorder(flusher, definitions, limits)
+    jobs.use(recorder.flush)
+    return Kept(recorder, jobs, job_store, feeds)

@@ -43,11 +43,6 @@ class Taking:
         return self.row.project, self.row.series
 
     @property
-    def rows(self) -> int:
-        """Rows that wait."""
-        return sum(place.rows for place in self.waiting)
-
-    @property
     def problem(self) -> tuple[str, str]:
         """Reason and message of what is wrong; empty when all is well."""
         if self.refused:

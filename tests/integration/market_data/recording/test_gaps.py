@@ -1,13 +1,22 @@
 """Holes in recordings: said, filled, and none at the seam to what is live. Cases MD-88, MD-89."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from integration.market_data.recording.conftest import FEED, PROJECT, Lab, refused, until
+from integration.market_data.recording.conftest import (
+    FEED,
+    PROJECT,
+    QUICK,
+    Lab,
+    refused,
+    until,
+)
 from integration.market_data.recording.rows import (
     LAG,
+    SECOND,
     START,
     bar,
     batches_of,
@@ -131,6 +140,26 @@ async def test_md88_a_filling_that_fails_leaves_the_gap(lab: Lab) -> None:
         job = await until(failed)
         assert (job.reason, job.message) == ("VENUE_REFUSED", "Too old.")
         assert not (await lab.gaps(channel))[0].filled
+
+
+async def test_md88_a_job_ahead_of_a_recording_doubles_nothing(lab: Lab) -> None:
+    """MD-88e: rows that a job fetches before they come live, or while they wait in the journal,
+    are there once; what came live first stays as it came.
+    """
+    lab.limits = replace(QUICK, interval=3_600.0)
+    lab.venue.rows = [trade(n, lag=0) for n in range(15)]
+    async with lab.life():
+        channel = await lab.start("TRADE_TICK")
+        lab.take(channel, batches_of("TRADE_TICK", [trade(n) for n in range(5, 10)]))
+        job = await lab.ask("TRADE_TICK", START, START + 20 * SECOND)
+        assert (job.rows_received, job.rows_written) == (15, 10)
+        lab.take(channel, batches_of("TRADE_TICK", [trade(n) for n in range(10, 30)]))
+        stored = (await lab.read(channel)).to_pylist()
+        lab.take(channel, batches_of("TRADE_TICK", [trade(n) for n in range(30, 40)]))
+        assert (await lab.read(channel)).num_rows == 40
+    lags = {int(row["trade_id"]): row["ts_init"] - row["ts_event"] for row in stored}
+    assert sorted(int(row["trade_id"]) for row in stored) == [*range(30)]
+    assert [n for n, lag in sorted(lags.items()) if lag] == [*range(5, 10), *range(15, 30)]
 
 
 @pytest.mark.parametrize("kind", ["QUOTE_TICK", "TRADE_TICK"])
