@@ -68,6 +68,8 @@ class Item:
     state: str = ""
     handler: Handler | None = None
     closed: bool = False
+    again: bool = False
+    """Whether its failure may pass."""
 
 
 class Channels:
@@ -103,7 +105,7 @@ class Channels:
         for item in self._items.values():
             if item.state == STALE:
                 self._say(item, LIVE if item.source in self._confirmed else PENDING)
-            elif item.handler is None and item.state != FAILED:
+            elif item.handler is None and (item.state != FAILED or item.again):
                 self._start(item)
 
     def disconnected(self, reason: str, message: str) -> None:
@@ -269,7 +271,8 @@ class Channels:
         """End a channel that cannot be, or not now: then it is tried again."""
         self._end(item)
         self._say(item, FAILED, failed.reason, failed.message)
-        if failed.reason in (RATE_LIMITED, UNREACHABLE):
+        item.again = failed.reason in (RATE_LIMITED, UNREACHABLE)
+        if item.again:
             self._loop.call_later(failed.retry_after or WAIT, self._retry, item)
 
     def _say(self, item: Item, state: str, reason: str = "", message: str = "") -> None:

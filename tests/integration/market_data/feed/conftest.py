@@ -103,9 +103,14 @@ class Feed:
             lambda: next((f for f in self.of(kind) if f.id == number), None)  # type: ignore[attr-defined]  # an answer
         )
 
+    def hang_up(self) -> None:
+        """Close the socket."""
+        self._reading.cancel()
+        self._writer.close()
+
     async def close(self) -> int:
         """Stop the process, return its code."""
-        if self.process.returncode is None:
+        if self.process.returncode is None and not self._writer.is_closing():
             self.send(frames.Stop())
         try:
             async with asyncio.timeout(15):
@@ -121,7 +126,7 @@ class Feed:
 @pytest.fixture
 def start(tmp_path: Path) -> Callable[..., Any]:
     """Give what starts a feed, for ``async with``."""
-    site = install(tmp_path / "site")
+    site = tmp_path / "site"
     paths = ":".join([str(site), *(path for path in sys.path if path)])
     environ = {**os.environ, "PYTHONPATH": paths}
     processes = Processes(tmp_path / "logs", environ, frozenset())
@@ -143,6 +148,7 @@ def start(tmp_path: Path) -> Callable[..., Any]:
 @pytest.fixture
 async def venue(tmp_path: Path) -> AsyncIterator[Script]:
     """Give the scripted venue."""
+    install(tmp_path / "site")
     async with script(tmp_path) as made:
         yield made
 
