@@ -22,6 +22,8 @@ TOPIC_GAP = "mesh.data.gap"
 
 RETRY_S = 1.0
 MOST_LEVELS = 1_000
+MOST_TEXT = 64
+"""Characters that instruments are looked for by."""
 
 
 class LiveMeshDataClient(MeshDataClient):
@@ -58,7 +60,8 @@ class LiveMeshDataClient(MeshDataClient):
 
     async def find_instrument(self, instrument_id: str) -> InstrumentDefinition:
         """Return the venue's definition."""
-        found = await self.mesh.feeds.instruments(self._config.feed_id, text=instrument_id)
+        part = instrument_id[:MOST_TEXT]
+        found = await self.mesh.feeds.instruments(self._config.feed_id, text=part)
         for definition in found:
             if definition.instrument_id == instrument_id:
                 return definition
@@ -89,17 +92,20 @@ class LiveMeshDataClient(MeshDataClient):
         """Bring the subscription to what is wanted."""
         await asyncio.sleep(0)  # others that are wanted in this turn of the loop go along
         async with self._syncing:
-            add = [channel for channel in self._wanted if channel not in self._held]
+            wanted = list(self._wanted)  # as it is now: more may be wanted meanwhile
+            add = [channel for channel in wanted if channel not in self._held]
             remove = [channel for channel in self._held if channel not in self._wanted]
             if not add and not remove:
                 return
             if self._subscription_id:
-                await self._update(add, remove)
+                await self._update(wanted, add, remove)
             else:
-                await self._subscribe_all()
-            self._held = set(self._wanted)
+                await self._subscribe_all(wanted)
+            self._held = set(wanted)
 
-    async def _update(self, add: list[Channel], remove: list[Channel]) -> None:
+    async def _update(
+        self, wanted: list[Channel], add: list[Channel], remove: list[Channel]
+    ) -> None:
         try:
             await self.mesh.market_data.update(
                 self._subscription_id,
@@ -109,12 +115,14 @@ class LiveMeshDataClient(MeshDataClient):
         except MeshClientError as error:
             if error.reason != "SUBSCRIPTION_NOT_FOUND":
                 raise
-            await self._subscribe_all()  # it was idle for too long while the mesh was away
+            # It was idle for too long while the mesh was away.
+            self._on_gap(pb.FeedGap(cause=pb.GAP_CAUSE_RESUBSCRIBED, message=str(error)))
+            await self._subscribe_all(wanted)
 
-    async def _subscribe_all(self) -> None:
+    async def _subscribe_all(self, wanted: list[Channel]) -> None:
         made = await self.mesh.market_data.subscribe(
             self._config.feed_id,
-            *(channel.message() for channel in self._wanted),
+            *(channel.message() for channel in wanted),
             lossless=True,
             idle_timeout=timedelta(seconds=self._config.idle_timeout_s),
         )
@@ -126,23 +134,33 @@ class LiveMeshDataClient(MeshDataClient):
     # -- the stream
 
     async def _watch(self) -> None:
+        cursor = ""
         while True:
+            watch = self.mesh.market_data.watch(
+                self._subscription_id, columns=True, book_levels=MOST_LEVELS, cursor=cursor
+            )
             try:
-                watch = self.mesh.market_data.watch(
-                    self._subscription_id, columns=True, book_levels=MOST_LEVELS
-                )
                 async with watch:
                     async for item in watch:
-                        self._on_item(item)
+                        self._take(item)
             except MeshClientError as error:
                 self._log.error(f"The stream of feed '{self._config.feed_id}' broke: {error}")
                 if error.reason == "SUBSCRIPTION_NOT_FOUND":
+                    self._on_gap(pb.FeedGap(cause=pb.GAP_CAUSE_RESUBSCRIBED, message=str(error)))
                     self._held.clear()
                     self._subscription_id = ""
                     self._watching = None
                     self.create_task(self._sync(), log_msg="subscribe again")
                     return
+                cursor = "" if error.reason == "INVALID_CURSOR" else watch.cursor
             await asyncio.sleep(RETRY_S)
+
+    def _take(self, item: LiveItem) -> None:
+        """Take an item; one that cannot be taken does not end the stream of the others."""
+        try:
+            self._on_item(item)
+        except Exception as error:  # of handlers of the node, too
+            self._log.exception("An item of the stream could not be taken", error)
 
     def _on_item(self, item: LiveItem) -> None:
         if isinstance(item, Batch):
