@@ -264,7 +264,7 @@ class ScriptedFactory(LiveDataClientFactory):
 
     @staticmethod
     def create(
-        loop: Any, name: str, config: ScriptedConfig, msgbus: Any, cache: Any, clock: Any
+        loop: Any, name: str, config: Any, msgbus: Any, cache: Any, clock: Any
     ) -> ScriptedDataClient:
         """Return a client."""
         parts = {"loop": loop, "msgbus": msgbus, "cache": cache, "clock": clock}

@@ -56,7 +56,7 @@ class Feed:
         """Return the frames of a kind told so far."""
         return [frame for frame in self.told[after:] if isinstance(frame, kind)]
 
-    async def until(self, condition: Callable[[], Any], seconds: float = LONG) -> Any:
+    async def until[T](self, condition: Callable[[], T | None], seconds: float = LONG) -> T:
         """Wait until a condition of what was told holds; return its value."""
         try:
             async with asyncio.timeout(seconds):

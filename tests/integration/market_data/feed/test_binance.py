@@ -154,7 +154,9 @@ async def test_all_past_trades(binance: Binance, start: Callable[..., Any]) -> N
     """Aggregated trades of a range come whole, page after page; single ones only if they can."""
     now = binance.clock.now()
     begin, end = now - 90 * 60_000, now - 60_000
-    rows = binance.market("futures", "BTCUSDT").trades.aggregated_between(begin, end)
+    traded = binance.market("futures", "BTCUSDT")
+    assert traded is not None
+    rows = traded.trades.aggregated_between(begin, end)
     for market, wanted in (("futures", PERP), ("spot", SPOT)):
         async with start("BINANCE", binance.client(market, use_agg_trade_ticks=False)) as feed:
             await feed.state("CONNECTED")

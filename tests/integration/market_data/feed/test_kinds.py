@@ -2,6 +2,7 @@
 
 import struct
 from itertools import pairwise
+from typing import Any
 
 from integration.market_data.feed.conftest import Feed
 from mesh.marketdata.v1 import live_pb2 as live
@@ -132,10 +133,10 @@ async def test_time_bars_made_of_trades(feed: Feed, venue: Script) -> None:
 async def test_order_book_changes(feed: Feed, venue: Script) -> None:
     """Changes of a book come one by one, all of an event in order."""
     await _open(feed, 1, "ORDER_BOOK_DELTA")
-    rows = [["CLEAR", "NO_ORDER_SIDE", "0", "0", 0, 32, 7]]
-    rows += [["ADD", "BUY", f"{99 - n}.00", "1.000", n, 32, 7] for n in range(600)]
+    rows: list[list[Any]] = [["CLEAR", "NO_ORDER_SIDE", "0", "0", 0, 32, 7]]
+    rows += [["ADD", "BUY", f"{99 - n}.00", "1.000", n, 32, 7] for n in range(100)]
     rows += [["ADD", "SELL", "101.50", "2.000", 0, 128, 7]]
-    venue.say(deltas=["S0", [row for row in rows if not row[2].startswith("-")], 9])
+    venue.say(deltas=["S0", rows, 9])
     batches = _batches(await feed.rows(1, 102))
     assert _integers(batches[0].deltas.price)[:3] == [0, 9900, 9800]
     assert batches[0].deltas.action[:2] == bytes([4, 1])
