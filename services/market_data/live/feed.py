@@ -36,6 +36,9 @@ LIVE, PENDING, STALE = "LIVE", "PENDING", "STALE"
 SHOWN = 256
 """Batches that are kept as objects, for the watchers of one feed."""
 
+BURST = 128 * 2**10
+"""Bytes of batches after which watchers are to have their turn."""
+
 DEEPEST = 1_000
 """Levels of the book that is kept after a gap: each reader takes as many as it wants."""
 
@@ -94,6 +97,8 @@ class LiveFeed:
         self.asking = Asking()
         self.news = asyncio.Event()
         """Set and replaced when there is something for watchers."""
+        self.hurry = asyncio.Event()
+        """Set and replaced when much has come: who gathers what comes waits no longer."""
         self.connected = asyncio.Event()
         self.status = FeedStatus(IDLE, time.time_ns())
         self.epoch = ""
@@ -110,6 +115,7 @@ class LiveFeed:
         self._next = 0
         self._interrupted: GapNote | None = None
         self._rung = False
+        self._burst = 0
         self._books: set[LiveChannel] = set()
         self._kept: dict[int, LiveChannel] = {}
         self._shared: dict[tuple[LiveChannel, int], tuple[float, asyncio.Task[Newest]]] = {}
@@ -261,6 +267,11 @@ class LiveFeed:
         totals.rows += frame.rows
         totals.batches += 1
         totals.bytes += len(frame.payload)
+        self._burst += len(frame.payload)
+        if self._burst >= BURST:
+            self._burst = 0
+            self.hurry.set()
+            self.hurry = asyncio.Event()
         self.last = max(self.last, frame.last)
         self._tap.batch(self, live, frame)
         self.log.append(Entry(DATA, live, frame.payload, frame.rows, frame.last))

@@ -18,6 +18,9 @@ from services.market_data.live.domain import Channel
 DATA, GAP, STATUS, BOOK = range(4)
 """Kinds of entries."""
 
+OVERHEAD = 256
+"""Bytes that an entry takes beside its payload, about: many small batches are bounded as well."""
+
 COMPACT = 4096
 """Dropped places at the front of the list before it is cut."""
 
@@ -149,6 +152,7 @@ class FeedLog:
         entry.number, entry.at = self.end, self._clock()
         self.end += 1
         self._entries.append(entry)
+        self.bytes += OVERHEAD
         if entry.kind == DATA:
             self._keep(entry)
         elif entry.kind == STATUS and entry.channel is not None:
@@ -198,6 +202,7 @@ class FeedLog:
             self._head = 0
 
     def _drop(self, entry: Entry) -> None:
+        self.bytes -= OVERHEAD
         channel = entry.channel
         if entry.kind == GAP:
             if channel is None:

@@ -22,6 +22,9 @@ log = logging.getLogger("market_data.feeds")
 LATE = 0.5
 """Seconds before a caller's deadline at which it is told that it waits in vain."""
 
+TURN = 0.001
+"""Seconds for watchers after a burst: what waits in the socket is read no faster than they can."""
+
 LOOK = 0.5
 """Seconds between looks at whether a process is needed and gives signs of life."""
 
@@ -146,7 +149,10 @@ class FeedRunner:
         try:
             async for frame in frames.read(reader, frames.told):
                 self._heard, self._born = loop.time(), True
+                hurry = self.live.hurry
                 self.live.told(frame)
+                if hurry is not self.live.hurry:
+                    await asyncio.sleep(TURN)
         except Exception:  # what is no frame, or a bug: the process is started anew
             log.exception("a frame cannot be taken", extra=self._about())
 

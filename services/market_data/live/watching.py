@@ -102,7 +102,7 @@ class Watch:
         said = sent = loop.time()
         while True:
             if loop.time() - sent < PACE:
-                await asyncio.sleep(sent + PACE - loop.time())
+                await wait(self._live.hurry, sent + PACE - loop.time())
             news, over = self._live.news, self._over()
             out = Outgoing()
             if over is None:

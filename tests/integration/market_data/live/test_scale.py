@@ -44,7 +44,7 @@ async def test_md25_a_slow_reader_is_told_and_harms_nobody(open_live: Open) -> N
     """MD-25b: a reader that stops reading loses rows as one SLOW_READER gap with a snapshot, then
     goes on; a fast one beside it loses none, and memory is that of the rings.
     """
-    live = await open_live(replace(QUICK, bounds=Bounds(channel_bytes=MB, feed_bytes=4 * MB)))
+    live = await open_live(replace(QUICK, bounds=Bounds(channel_bytes=4 * MB, feed_bytes=8 * MB)))
     await live.feed()
     subscription = await live.subscribe(quotes("A.SIM"))
     script = await live.venue.script()
