@@ -23,7 +23,7 @@ from mesh.marketdata.v1 import live_pb2 as live
 from meshkit.nautilus.data_time import Pace
 from meshkit.nautilus.ticks import objects_of
 from services.market_data.domain import FIRST, Series
-from services.market_data.engine.feed.capture import LONGEST, SHARE, SHORTEST
+from services.market_data.engine.feed.capture import LONGEST, ROWS, SHARE, SHORTEST
 from services.market_data.engine.feed.link import Link
 from services.market_data.engine.feed.subscribing import DELTAS
 from services.market_data.engine.replay.bars import Bars
@@ -31,7 +31,7 @@ from services.market_data.engine.replay.books import Ladder
 from services.market_data.engine.replay.sender import Sender
 from services.market_data.engine.replay.span import Span
 from services.market_data.engine.replay.stored import Rows, Stored
-from services.market_data.engine.replay.track import Track
+from services.market_data.engine.replay.track import Part, Track
 from services.market_data.live.frames import ReplayPosition
 from services.market_data.live.stored_columns import batch_of
 
@@ -42,6 +42,9 @@ GATHER_S = 0.05
 
 TURN_S = 0.005
 """Seconds after which the event loop gets a turn."""
+
+MOST, FEWEST = 50_000, 20
+"""Rows of a window over all channels, unless each has so few: commands wait for its end."""
 
 SOUGHT = "REPLAY_SOUGHT"
 UNREADABLE = (OSError, pa.ArrowException)
@@ -145,7 +148,7 @@ class Player:
         self._next = self.position
         late = track.take(self._next)
         if late is not None and track.ladder is not None:
-            track.ladder.take(late)
+            track.ladder.take(late.rows)
         return track
 
     def find(self, series: Series) -> Track | None:
@@ -245,7 +248,8 @@ class Player:
     def _until(self, limit: int) -> int:
         """Return the end of a window: the time before which its rows are."""
         tracks = self._tracks.values()
-        until = min(limit, min(track.bound for track in tracks))
+        rows = min(ROWS, max(FEWEST, MOST // len(tracks)))
+        until = min(limit, min(track.bound(rows) for track in tracks))
         first = min(track.first for track in tracks)
         return first + 1 if until <= first < limit else until  # a crowd in one nanosecond
 
@@ -253,23 +257,23 @@ class Player:
         objects: list[list[Data]] = []
         for track in list(self._tracks.values()):
             try:
-                rows = track.take(until)
-                if rows is not None:
-                    self._send_rows(track, rows)
+                part = track.take(until)
+                if part is not None:
+                    self._send_part(track, part)
                     if track.bars:
-                        objects.append(_objects(track.series, rows))
+                        objects.append(_objects(track.series, part.rows))
             except UNREADABLE:
                 self._give_up(track)
         by_time = objects[0] if len(objects) == 1 else list(merge(*objects, key=_time))
         self._bars.play(by_time, until)
         self._sender.sweep()
 
-    def _send_rows(self, track: Track, rows: pa.RecordBatch) -> None:
+    def _send_part(self, track: Track, part: Part) -> None:
         for number, channel in track.numbers.items():
-            self._sender.put(number, channel, track.series, rows)
-        track.latest = rows.slice(rows.num_rows - 1)
+            self._sender.put(number, channel, part)
+        track.latest = part.block.rows.slice(part.end - 1, 1)
         if track.ladder is not None:
-            track.ladder.take(rows)
+            track.ladder.take(part.rows)
 
     def _give_up(self, track: Track) -> None:
         """Play a series no more whose file is damaged: the others go on."""

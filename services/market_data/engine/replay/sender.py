@@ -1,12 +1,9 @@
 """Stored rows → batches, in one order with the bars that Nautilus makes."""
 
-import pyarrow as pa
-
 from mesh.marketdata.v1 import live_pb2 as live
-from services.market_data.domain import Series
 from services.market_data.engine.feed.capture import ROWS, Capture
+from services.market_data.engine.replay.track import Part
 from services.market_data.live.frames import Batch
-from services.market_data.live.stored_columns import batch_of
 
 
 class Sender(Capture):
@@ -15,16 +12,15 @@ class Sender(Capture):
     Nothing is dropped: who puts waits for the link between windows.
     """
 
-    def put(self, number: int, channel: live.Channel, series: Series, rows: pa.RecordBatch) -> None:
+    def put(self, number: int, channel: live.Channel, part: Part) -> None:
         """Send rows of a channel now."""
-        for start in range(0, rows.num_rows, ROWS):
-            part = rows.slice(start, ROWS)
+        times = part.block.times
+        for start in range(part.start, part.end, ROWS):
+            end = min(start + ROWS, part.end)
+            batch = part.block.cut(start, end, channel)
             self.sequence += 1
-            batch = batch_of(series, channel, part)
             batch.sequence = self.sequence
-            times = part.column("ts_init")
-            first, last = times[0].as_py(), times[-1].as_py()
+            first, self.last = int(times[start]), int(times[end - 1])
             payload = batch.SerializeToString()
-            self._link.tell(Batch(number, self.sequence, part.num_rows, first, last, payload))
-            self.last = last
-        self.received += rows.num_rows
+            self._link.tell(Batch(number, self.sequence, end - start, first, self.last, payload))
+        self.received += part.end - part.start

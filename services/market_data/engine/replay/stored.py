@@ -17,8 +17,8 @@ from services.market_data.catalog import Catalog, File, Opened, backwards, batch
 from services.market_data.domain import FIRST, LAST, Series
 from services.market_data.tables import KINDS, TIMES
 
-ROWS = 8_192
-"""Rows that are read at once."""
+ROWS = 4_096
+"""Rows that are read at once: few, since each of a thousand series may hold so many."""
 
 LOOKS, PAUSE_S = 100, 0.02
 """How often to look again, and seconds between, while files are being replaced."""

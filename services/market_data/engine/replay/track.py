@@ -1,18 +1,33 @@
 """One series being played: rows that wait for their time, and where they go."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from mesh.marketdata.v1 import live_pb2 as live
 from services.market_data.domain import Series
 from services.market_data.engine.feed.capture import ROWS
+from services.market_data.engine.replay.block import Block
 from services.market_data.engine.replay.books import Ladder
 
 NEVER = 2**64 - 1
 """A time (ns) after all data."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of a block, from ``start`` to before ``end``."""
+
+    block: Block
+    start: int
+    end: int
+
+    @property
+    def rows(self) -> pa.RecordBatch:
+        """The rows as they are stored."""
+        return self.block.rows.slice(self.start, self.end - self.start)
 
 
 class Track:
@@ -33,9 +48,8 @@ class Track:
         """Go on with other rows."""
         self._more = rows
         self._over = False
-        self._block: pa.RecordBatch | None = None
-        self._times: NDArray[np.uint64] = np.empty(0, np.uint64)
-        self._at = 0
+        self._block: Block | None = None
+        self._at = self._left = 0
         self._settle()
 
     @property
@@ -43,39 +57,54 @@ class Track:
         """Whether anybody wants its rows."""
         return bool(self.numbers) or self.bars > 0
 
-    def take(self, until: int) -> pa.RecordBatch | None:
+    def bound(self, rows: int) -> int:
+        """Return the time before which so many rows (at most 500) are, or fewer.
+
+        It is the time of the next row when more than so many share that.
+        """
+        if self._left <= rows:
+            return NEVER
+        assert self._block is not None  # rows are left
+        return int(self._block.times[self._at + rows])
+
+    def take(self, until: int) -> Part | None:
         """Return the rows before a time, and let them go."""
         if self.first >= until:
             return None
-        while not self._over and int(self._times[-1]) < until:
+        while not self._over and self._last < until:
             self._append()
-        assert self._block is not None  # it has a first row
-        end = int(np.searchsorted(self._times, np.uint64(until)))
-        rows = self._block.slice(self._at, end - self._at)
+        block = self._block
+        assert block is not None  # it has a first row
+        end = int(np.searchsorted(block.times, np.uint64(until)))
+        part = Part(block, self._at, end)
         self._at = end
         self._settle()
-        return rows
+        return part
+
+    @property
+    def _last(self) -> int:
+        """The time of the last row that was read."""
+        return -1 if self._block is None else int(self._block.times[-1])
 
     def _settle(self) -> None:
-        """Have more than a batch of rows waiting, or all that are left.
-
-        ``first`` is the time of the next row; before ``bound`` is at most one batch of rows,
-        unless more are of the first time.
-        """
-        while not self._over and len(self._times) - self._at <= ROWS:
+        """Have more than a batch of rows waiting, or all that are left; ``first`` is the next."""
+        self._count()
+        while not self._over and self._left <= ROWS:
             self._append()
-        left = len(self._times) - self._at
-        self.first = int(self._times[self._at]) if left else NEVER
-        self.bound = int(self._times[self._at + ROWS]) if left > ROWS else NEVER
+        self.first = NEVER
+        if self._block is not None and self._left:
+            self.first = int(self._block.times[self._at])
 
     def _append(self) -> None:
         following = next(self._more, None)
         if following is None:
             self._over = True
-        elif self._block is None or self._at == len(self._times):
-            self._block, self._at = following, 0
-        else:
-            rest = self._block.slice(self._at)
-            self._block, self._at = pa.concat_batches([rest, following]), 0
-        if self._block is not None:
-            self._times = self._block.column("ts_init").to_numpy()
+        elif following.num_rows:
+            rows = following
+            if self._block is not None and self._left:
+                rows = pa.concat_batches([self._block.rows.slice(self._at), following])
+            self._block, self._at = Block(self.series, rows), 0
+        self._count()
+
+    def _count(self) -> None:
+        self._left = 0 if self._block is None else len(self._block.times) - self._at
