@@ -2,7 +2,8 @@
 
 A tick costs one ``list.append``. After the first tick of an idle time, everything is sent at the
 end of the loop's turn; under load a sweep over all channels comes each 2 to 10 ms, as rare as
-keeps sweeping to a quarter of the time.
+keeps sweeping to a quarter of the time. A flood leaves the loop no time for its timers, since all
+that came in a turn is handled in the next one, which is longer: then data itself brings the sweep.
 """
 
 import asyncio
@@ -27,6 +28,9 @@ SHORTEST, LONGEST = 0.002, 0.010
 
 RELIEF = 0.02
 """Seconds between two looks whether the service reads again."""
+
+MANY = 256
+"""Pieces of data after which it is looked whether a sweep is overdue."""
 
 SHARE = 4.0
 """Sweeps take at most one part in so many of the time."""
@@ -54,6 +58,7 @@ class Capture:
         self._loop = loop
         self._buffers: dict[int, Buffer] = {}
         self._scheduled = False
+        self._woken = 0
         self._swept = 0.0
         self._pause = SHORTEST
         self._full = False
@@ -81,7 +86,10 @@ class Capture:
 
     def wake(self) -> None:
         """Take note that there may be new rows: to be called after each piece of data."""
+        self._woken += 1
         if self._scheduled:
+            if self._woken >= MANY:
+                self._sweep_if_due()
             return
         self._scheduled = True
         wait = self._swept + self._pause - time.perf_counter()
@@ -89,6 +97,11 @@ class Capture:
             self._loop.call_later(wait, self._on_time)
         else:
             self._loop.call_soon(self._on_time)
+
+    def _sweep_if_due(self) -> None:
+        self._woken = 0
+        if time.perf_counter() - self._swept >= self._pause:
+            self.sweep()
 
     def _on_time(self) -> None:
         self._scheduled = False

@@ -115,6 +115,18 @@ async def test_the_first_tick_of_an_idle_time_is_sent_at_once(pair: Pair) -> Non
     assert [(await pair.frame()).sequence for _ in range(2)] == [1, 2]
 
 
+async def test_a_flood_is_swept_without_the_loop(pair: Pair) -> None:
+    """Rows that come in one endless turn of the loop do not wait for its timers."""
+    (tick,) = quotes(1)
+    for _ in range(1_000_000):
+        pair.buffer.rows.append(tick)
+        pair.capture.wake()
+        if pair.capture.sequence:
+            break
+    assert pair.capture.sequence
+    assert (await pair.frame()).rows > 1
+
+
 async def test_closing_sends_what_is_left(pair: Pair) -> None:
     """The rows received come before the word that nothing comes any more."""
     pair.buffer.rows.extend(quotes(3))
