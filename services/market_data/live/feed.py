@@ -138,13 +138,17 @@ class LiveFeed:
     def close(self, live: LiveChannel) -> None:
         """Close a channel at the venue; what still comes of it is ignored."""
         del self.channels[live.channel]
-        # Who opens it again has a higher number than the readers who knew it before.
-        self.log.append(Entry(STATUS, None))
+        self.mark()
         self._books.discard(live)
         for key in [key for key in self._shared if key[0] is live]:
             del self._shared[key]
         if self._numbers.pop(live.number, None):
             self.send(frames.Close(live.number))
+
+    def mark(self) -> int:
+        """Return a number of the log that is higher than those of the readers until now."""
+        self.log.append(Entry(STATUS, None))
+        return self.log.end
 
     def reopen(self, live: LiveChannel) -> None:
         """Open a channel anew, so that what comes of it begins with a whole book."""

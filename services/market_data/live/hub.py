@@ -198,18 +198,25 @@ class LiveHub:
             feed.subscriptions.add(row.subscription_id)
         gone = set(held.row.channels) - set(row.channels)
         held.row, held.version = row, held.version + 1
-        for channel in row.channels:
-            feed.live.open(channel).users.add(row.subscription_id)
+        self._use(feed.live, row)
         self._close(feed.live, row.subscription_id, gone)
         if row.channels:
             feed.runner.need()
         feed.live.wake()
 
+    def _use(self, live: LiveFeed, row: Subscription) -> None:
+        """Open the channels of a subscription, or use those that are open."""
+        mine, open_ = row.subscription_id, live.channels
+        joins = any(each in open_ and mine not in open_[each].users for each in row.channels)
+        since = live.mark() if joins else live.log.end
+        for channel in row.channels:
+            live.open(channel).users.setdefault(mine, since)
+
     def _close(self, live: LiveFeed, subscription_id: str, channels: Iterable[Channel]) -> None:
         for channel in channels:
             found = live.channels.get(channel)
             if found is not None:
-                found.users.discard(subscription_id)
+                found.users.pop(subscription_id, None)
                 if not found.users:
                     live.close(found)
 

@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 
 from services.market_data.live.domain import Channel
 
@@ -96,7 +95,8 @@ class LiveChannel:
         self.channel = channel
         self.number = -1
         """Number that the feed's process knows it by."""
-        self.users: set[str] = set()
+        self.users: dict[str, int] = {}
+        """Subscriptions that want it, each with the number of the log's end when it began to."""
         self.recorders: set[str] = set()
         self.status = ItemStatus("PENDING", time.time_ns())
         self.opened_in = ""
@@ -209,15 +209,17 @@ class FeedLog:
                 self.trimmed = entry.number
             else:
                 channel.trimmed = entry.number
-        elif entry.kind == BOOK:
+        elif entry.kind == BOOK and channel is not None:
             self.bytes -= len(entry.payload or b"")
+            channel.trimmed = max(channel.trimmed, entry.number)  # changes are useless without it
         elif entry.kind == DATA and channel and channel.entries and channel.entries[0] is entry:
             self._forget(entry)
 
     def read(self, place: int, limit: int) -> Iterator[Entry]:
         """Yield up to ``limit`` entries from a place on, which is not before ``first``."""
         start = place - self.first + self._head
-        return islice(self._entries, start, start + limit)
+        # A slice goes to its start at once; an iterator over the list would walk there.
+        return iter(self._entries[start : start + limit])
 
     def lost(self, channel: LiveChannel, place: int) -> bool:
         """Whether something of a channel at or after a place was dropped."""

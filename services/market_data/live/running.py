@@ -187,7 +187,8 @@ class FeedRunner:
             elif not hung:
                 await asyncio.wait([ending], timeout=1.0)
         finally:
-            process.kill() if not ending.done() else None
+            with suppress(ProcessLookupError):  # it may end at this very moment
+                process.kill() if not ending.done() else None
             code = await ending
             await asyncio.wait([reading], timeout=self._settings.stop)
             reading.cancel()

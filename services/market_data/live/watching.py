@@ -49,12 +49,14 @@ BOOK_SECONDS = 10.0
 class Item:
     """A channel that is watched: wanted are its entries from ``place`` on.
 
-    ``last`` is the ``ts_init`` that the reader has; ``due`` when CONFLATED may send again.
+    ``since`` is the place from which on its subscription has it, ``last`` the ``ts_init`` that the
+    reader has; ``due`` when CONFLATED may send again.
     """
 
     live: LiveChannel
     lossless: bool
     interval: float
+    since: int = 0
     place: int = 0
     last: int = 0
     due: float = 0.0
@@ -169,7 +171,7 @@ class Watch:
         for item in items:
             if not item.lossless:
                 fresh.append(item)
-            elif item.live.opened > cursor.place:
+            elif max(item.live.opened, item.since) > cursor.place:
                 anew.append(item)
             elif cursor.partial or self._log.lost(item.live, cursor.place):
                 trimmed.append(item)
@@ -199,9 +201,17 @@ class Watch:
                 live = self._live.channels.get(channel)
                 if live is not None:
                     lossless = row.delivery == LOSSLESS or channel.kind == BARS
-                    _want(wanted, Item(live, lossless, row.conflate_ms / 1_000))
-        new = [item for live, item in wanted.items() if live not in self._items]
-        self._items = {live: self._items.get(live, item) for live, item in wanted.items()}
+                    since = live.users.get(row.subscription_id, 0)
+                    _want(wanted, Item(live, lossless, row.conflate_ms / 1_000, since))
+        old = self._items
+        # One that is LOSSLESS now, and was not, begins anew with a snapshot.
+        kept = {
+            live
+            for live, item in wanted.items()
+            if live in old and old[live].lossless >= item.lossless
+        }
+        new = [item for live, item in wanted.items() if live not in kept]
+        self._items = {live: old[live] if live in kept else item for live, item in wanted.items()}
         self._dirty &= set(self._items.values())
         return new
 
@@ -210,7 +220,7 @@ class Watch:
     async def _collect(self, out: Outgoing, largest: int = LARGEST) -> None:
         """Add what there is from the watcher's place on, up to the size of a message."""
         new = self._sync()
-        again = new + self._overtaken(out)
+        again = new + [item for item in self._overtaken(out) if item not in new]
         if not again:
             again = self._scan(out, largest)
         if again:
@@ -228,7 +238,11 @@ class Watch:
         for item in self._items.values():
             if item.lossless and self._log.lost(item.live, max(self._place, item.place)):
                 lost.append(item)
-            elif self._place <= item.live.told < first:
+                continue
+            newest = item.live.newest
+            if not item.lossless and newest is not None and item.place <= newest.number < first:
+                self._dirty.add(item)  # it is kept, though not in its place
+            if self._place <= item.live.told < first:
                 out.put(status=convert.item(item.live.channel, item.live))
         self._place = first
         self._gap(lost, "SLOW_READER", out)
