@@ -182,6 +182,8 @@ class Connection:
             self._go_down(DISCONNECTED)
         elif not self._up and not active:
             self._cut = 0.0
+            if self._sockets.gone:
+                self._broken = Trouble(UNREACHABLE, _WORDS[DISCONNECTED])
         elif not self._up and not self._cut:
             self._come_up()
         elif self._cut and time.monotonic() - self._cut > CUT:

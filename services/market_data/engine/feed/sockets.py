@@ -20,19 +20,23 @@ class Sockets:
 
     def __init__(self) -> None:
         self._seen: dict[int, Any] = {}
+        self.gone = False
+        """Whether one is closed for good, and does not try to come back."""
 
     def forget(self) -> None:
         """Begin anew, with another data client."""
         self._seen.clear()
+        self.gone = False
 
     def active(self, client: Any) -> bool:
-        """Tell whether all of them are up, or are being closed on purpose."""
+        """Tell whether all of them are up."""
         up = True
         for each in _within(client, _DEEP):
             if _is_up(each):
                 self._seen[id(each)] = each
-            elif id(each) in self._seen and not _is_leaving(each):
+            elif id(each) in self._seen:
                 up = False
+                self.gone |= each.is_closed()
         return up
 
     def cut(self, client: Any) -> bool:
@@ -63,15 +67,6 @@ def _is_up(websocket: Any) -> bool:
     """Tell whether it is up; the bare client calls itself active through a drop."""
     reconnecting = getattr(websocket, "is_reconnecting", None)
     return websocket.is_active() and not (reconnecting is not None and reconnecting())
-
-
-def _is_leaving(websocket: Any) -> bool:
-    """Tell whether it is closed because nothing is subscribed on it any more.
-
-    Only the bare client says so, of which Binance's adapter has one for each 200 streams.
-    """
-    leaving = getattr(websocket, "is_disconnecting", None)
-    return leaving is not None and (leaving() or websocket.is_closed())
 
 
 def cut_connections() -> int:

@@ -234,7 +234,7 @@ async def test_a_limited_snapshot(binance: Binance, start: Callable[..., Any]) -
         await _open(feed, (1, "ORDER_BOOK_DELTA", SPOT, ""))
         await feed.rows(1, 10)
         mark = len(feed.told)
-        binance.fail(429, 1, path="/api/v3/depth", retry_after=1)
+        binance.fail(503, 1, path="/api/v3/depth")
         binance.drop(abruptly=True)
         await feed.state("CONNECTED", mark)
         await feed.until(lambda: feed.of(frames.Batch, mark))

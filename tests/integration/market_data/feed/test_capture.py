@@ -181,3 +181,14 @@ def _compare(kind: str, rows: list[Any], monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(columns, "FEW", 10**6)
     columns.fill(kind, rows, plain, 0, 0)
     assert fast == plain
+
+
+async def test_rows_that_are_none_are_a_gap(pair: Pair) -> None:
+    """Rows of which no columns can be made, for whatever reason, are a gap and no silence."""
+    pair.buffer.rows.append(object())
+    pair.capture.sweep()
+    gap = await pair.frame()
+    assert (gap.cause, gap.channel) == ("MALFORMED_DATA", 7)
+    pair.buffer.rows.extend(quotes(2))
+    pair.capture.sweep()
+    assert (await pair.frame()).rows == 2
