@@ -64,6 +64,7 @@ class CatalogRecorder:
         self._held_bytes = 0
         self._held_since = 0.0
         self._rows = 0
+        self._closing = False
         self._wake = asyncio.Event()
 
     @asynccontextmanager
@@ -74,10 +75,12 @@ class CatalogRecorder:
         try:
             yield
         finally:
-            tasks = [work, *self._preparing.values()]
-            for task in tasks:
+            self._closing = True
+            self._wake.set()
+            preparing = list(self._preparing.values())
+            for task in preparing:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(work, *preparing, return_exceptions=True)
             await self._flush_all()
             self._journal.close()
 
@@ -226,7 +229,7 @@ class CatalogRecorder:
 
     async def _work(self) -> None:
         pause = self._limits.interval
-        while True:
+        while not self._closing:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
             began = time.monotonic()

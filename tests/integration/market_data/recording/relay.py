@@ -16,6 +16,9 @@ class Relay:
         self.dsn = dsn.replace(there, str(folder))
         self._there = f"{there}/{SOCKET}"
         self._here = folder / SOCKET
+        self.deaf = False
+        """Whether the answer to the next COMMIT is lost, with its connection."""
+        self._lost: set[asyncio.StreamReader | None] = set()
         self._open: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
 
@@ -34,13 +37,26 @@ class Relay:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         to_reader, to_writer = await asyncio.open_unix_connection(self._there)
         self._open |= {writer, to_writer}
-        await asyncio.gather(_pass(reader, to_writer), _pass(to_reader, writer))
+        await asyncio.gather(
+            self._pass(reader, to_writer, to_reader), self._pass(to_reader, writer)
+        )
         self._open -= {writer, to_writer}
 
-
-async def _pass(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(2**16):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    async def _pass(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        answers: asyncio.StreamReader | None = None,
+    ) -> None:
+        """Pass on what comes; ``answers`` is where the server's come, to a client's queries."""
+        with suppress(OSError):
+            while data := await reader.read(2**16):
+                if self.deaf and answers is not None and b"COMMIT" in data:
+                    self._lost.add(answers)
+                if reader in self._lost:
+                    self._lost.discard(reader)
+                    self.deaf = False
+                    break
+                writer.write(data)
+                await writer.drain()
+        writer.close()

@@ -6,7 +6,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -123,6 +123,30 @@ async def test_md87_a_database_that_is_away_stalls_and_loses_nothing(
             await until(lambda: recorder.problem(PROJECT, FEED, channel) == ("", ""))
             assert (await lab.read(channel))["trade_id"].to_pylist() == ["1", "2"]
             assert not await lab.gaps(channel)
+    await relay.cut()
+
+
+async def test_md87_a_lost_answer_to_a_commit_loses_and_doubles_nothing(
+    database_url: str, tmp_path: Path, stores_folder: Path
+) -> None:
+    """MD-87b: a commit that was done, and whose answer was lost with the connection, counts."""
+    relay = Relay(database_url, Path(tempfile.mkdtemp(dir=stores_folder)))
+    await relay.mend()
+    async with Database.open(relay.dsn, schema="market_data", migrations=MIGRATIONS) as database:
+        lab = Lab(database, tmp_path, ScriptedVenue({str(ID): definition()}))
+        lab.limits = replace(QUICK, interval=3_600.0)
+        async with lab.life() as recorder:
+            channel = await lab.start("TRADE_TICK")
+            lab.take(channel, batches_of("TRADE_TICK", [trade(1)]))
+            await lab.read(channel)
+            lab.take(channel, batches_of("TRADE_TICK", [trade(2)]))
+            relay.deaf = True
+            with suppress(StoreUnavailable):
+                await recorder.flush(PROJECT, series_of(channel))
+            assert not relay.deaf
+            assert (await lab.read(channel))["trade_id"].to_pylist() == ["1", "2"]
+            lab.take(channel, batches_of("TRADE_TICK", [trade(3)]))
+            assert (await lab.read(channel))["trade_id"].to_pylist() == ["1", "2", "3"]
     await relay.cut()
 
 
