@@ -28,7 +28,6 @@ from services.market_data.engine.feed.troubles import REFUSED, UNSUPPORTED, Trou
 from services.market_data.engine.replay.bars import Bars
 from services.market_data.engine.replay.player import Player
 from services.market_data.engine.replay.sender import Sender
-from services.market_data.engine.replay.span import NO_DATA
 from services.market_data.engine.replay.track import Track
 from services.market_data.live.columns import updates
 from services.market_data.live.frames import AskSnapshot, ItemStatus, Open, Snapshot
@@ -107,10 +106,7 @@ class ReplayChannels:
                 self._player.wake()
 
     async def _begin(self, item: Item) -> None:
-        failed = self._player.span.refusal(item.series)
-        if failed is not None and failed.reason == NO_DATA:
-            await self._player.look()  # it may have been stored since
-            failed = self._player.span.refusal(item.series)
+        failed = await self._player.refusal(item.series)
         instrument = None
         if failed is None and item.bar_type is not None:
             instrument, failed = await self._instruments.find(str(item.bar_type.instrument_id))

@@ -27,7 +27,7 @@ class History:
             self._link.tell(Answer(ask.id, b"", NO_HISTORY, text))
             return
         series = Series(ask.kind, ask.instrument_id, ask.bar_type)
-        failed = self._player.span.refusal(series)
+        failed = await self._player.refusal(series)
         if failed is not None:
             self._link.tell(Answer(ask.id, b"", failed.reason, failed.message))
             return

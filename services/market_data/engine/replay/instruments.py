@@ -4,6 +4,7 @@ Nautilus' catalog would read all classes' folders for one.
 """
 
 import logging
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class StoredInstruments:
         wanted = str(request.instrument_id)
         if not self._span.lists(wanted):
             return [], None
-        found = await steadily(lambda _: self._named(wanted.replace("/", "")))
+        found = await steadily(lambda _: self._named(escape(wanted.replace("/", ""))))
         return [each for each in found if str(each.id) == wanted], None
 
     async def all(self) -> list[Any]:

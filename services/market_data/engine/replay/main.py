@@ -61,16 +61,19 @@ class ReplayCommands(Commands):
             self._link.tell(frames.Answer(command.id))
 
     def _refused(self, command: frames.Control) -> str:
-        span = self._player.span
         if command.action == "speed" and not 0 <= command.speed <= MAX_SPEED:
             return f"A speed is a number from 0 to {MAX_SPEED}."
-        if command.action == "seek" and not span.start <= command.position <= span.end:
-            return "The position lies outside the range of the replay; GetFeed shows it."
         if command.action not in ("seek", "speed", "pause", "resume"):
             return f"A replay cannot {command.action}."
         return ""
 
     async def _seek(self, command: frames.Control) -> None:
+        await self._player.look()
+        span = self._player.span
+        if not span.start <= command.position <= span.end:
+            text = "It lies outside the range of the replay, which GetFeed shows."
+            self._link.tell(frames.Answer(command.id, b"", "INVALID_FIELD", text))
+            return
         await self._player.seek(command.position)
         self._link.tell(frames.Answer(command.id))
 

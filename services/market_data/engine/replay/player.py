@@ -26,10 +26,11 @@ from services.market_data.domain import FIRST, Series
 from services.market_data.engine.feed.capture import LONGEST, ROWS, SHARE, SHORTEST
 from services.market_data.engine.feed.link import Link
 from services.market_data.engine.feed.subscribing import DELTAS
+from services.market_data.engine.feed.troubles import Trouble
 from services.market_data.engine.replay.bars import Bars
 from services.market_data.engine.replay.books import Ladder
 from services.market_data.engine.replay.sender import Sender
-from services.market_data.engine.replay.span import Span
+from services.market_data.engine.replay.span import NO_DATA, Span
 from services.market_data.engine.replay.stored import Rows, Stored
 from services.market_data.engine.replay.track import Part, Track
 from services.market_data.live.frames import ReplayPosition
@@ -91,9 +92,18 @@ class Player:
             self._next = start if self.loop else end
 
     async def look(self) -> None:
-        """See what the catalog has now, at a standstill before all of it too."""
+        """See what the catalog has now, which may be more than at the start."""
         await self.span.look()
-        self._next = max(self._next, self.span.start)
+        if self._pace is None:
+            self._next = max(self._next, self.span.start)
+
+    async def refusal(self, series: Series) -> Trouble | None:
+        """Return why a series cannot be played; None when it can be."""
+        failed = self.span.refusal(series)
+        if failed is not None and failed.reason == NO_DATA:
+            await self.look()
+            failed = self.span.refusal(series)
+        return failed
 
     # -- commands
 
