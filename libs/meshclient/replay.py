@@ -16,6 +16,9 @@ from meshkit.times import to_timestamp
 PATIENCE_S = 60.0
 """Seconds that a reader waits for a mesh that restarts."""
 
+RESUMED = {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
+"""How a stream may end before its data does."""
+
 
 class Replay(Group):
     """``mesh.replay``."""
@@ -44,7 +47,7 @@ class Replay(Group):
                     yield message
                     retry = Retry(PATIENCE_S)
             except MeshClientError as error:
-                if error.code != "UNAVAILABLE":
+                if error.code not in RESUMED:
                     raise
                 await retry.wait(error)
             else:

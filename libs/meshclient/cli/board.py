@@ -141,20 +141,21 @@ class Board:
     def count(self, items: Iterable[pb.SubscriptionItem], now: float) -> None:
         """Take the service's own counts of rows, from which rates are made."""
         for item in items:
-            row, name = self._row(item.channel), channel_text(item.channel)
+            row, name = self.row(item.channel), channel_text(item.channel)
             then, rows = row.counted.get(name, (now, item.rows))
             row.counted[name] = (now, item.rows)
             if now > then and item.rows >= rows:
                 row.told_rates[name] = (item.rows - rows) / (now - then)
 
-    def _row(self, channel: pb.Channel) -> Row:
+    def row(self, channel: pb.Channel) -> Row:
+        """Return the row of a channel, made when it is new."""
         name = row_name(channel)
         if name not in self._rows:
             self._rows[name] = Row(name)
         return self._rows[name]
 
     def _state(self, item: pb.SubscriptionItem) -> Note | None:
-        row, name = self._row(item.channel), channel_text(item.channel)
+        row, name = self.row(item.channel), channel_text(item.channel)
         before = row.states.get(name)
         row.states[name] = item
         if before is not None and before.state == item.state:
@@ -177,7 +178,7 @@ class Board:
         return None
 
     def _update(self, update: pb.MarketDataUpdate, now: float, rows: int = 1) -> None:
-        row = self._row(update.channel)
+        row = self.row(update.channel)
         before = row.prices()
         match update.WhichOneof("data"):
             case "quote":
@@ -199,10 +200,10 @@ class Board:
         # A snapshot says what is newest, not that it came now: only what differs is news.
         if rows or row.updated is None or row.prices() != before:
             self._touch(row, now, rows)
-        self.event_time = max(self.event_time, update.event_time.ToNanoseconds())
+        self.event_time = max(self.event_time, event_time(update))
 
     def _batch(self, batch: Batch, now: float) -> None:
-        row, last = self._row(batch.channel), batch.rows - 1
+        row, last = self.row(batch.channel), batch.rows - 1
         if batch.kind == "deltas":
             row.forget_book(now)
         else:
@@ -211,12 +212,19 @@ class Board:
                 best = last * LEVELS if batch.kind == "depths" else last
                 cells[name].put(_value(batch, name, best), now)
         self._touch(row, now, batch.rows)
-        self.event_time = max(self.event_time, batch.column("ts_event")[last].as_py())
+        self.event_time = max(self.event_time, event_time(batch))
 
     def _touch(self, row: Row, now: float, rows: int) -> None:
         row.updated = now
         if rows:
             row.seen.append((now, rows))
+
+
+def event_time(item: pb.MarketDataUpdate | Batch) -> int:
+    """Return the time of an update, or of the last row of a batch, in unix nanoseconds."""
+    if isinstance(item, Batch):
+        return int(item.column("ts_event")[item.rows - 1].as_py())
+    return item.event_time.ToNanoseconds()
 
 
 def row_name(channel: pb.Channel) -> str:

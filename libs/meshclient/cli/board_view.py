@@ -105,11 +105,11 @@ def note_line(note: Note) -> Text:
     return line.append(note.text, style=_STYLES.get(note.style, ""))
 
 
-def plain_line(row: Row, event_time: int) -> str:
-    """Return a row as a line for pipes and logs."""
+def plain_line(row: Row, event_time: int, width: int = 0) -> str:
+    """Return a row as a line for pipes and logs; names take ``width`` signs at least."""
     prices = ((name, row.shown(name)) for name in ("bid", "ask", "last"))
     told = "  ".join(f"{name} {text}" for name, text in prices if text)
-    return f"{data_time(event_time)}  {row.name:<20}  {told}"
+    return f"{data_time(event_time)}  {row.name:<{width}}  {told}"
 
 
 def data_time(nanos: int) -> str:

@@ -13,7 +13,7 @@ from rich.console import Group
 
 from mesh.marketdata.v1 import live_pb2 as pb
 from meshclient.batches import Batch
-from meshclient.cli.board import Board, Note, row_name
+from meshclient.cli.board import Board, Note, event_time, row_name
 from meshclient.cli.board_view import BoardView, note_line, plain_line
 from meshclient.cli.output import Output
 from meshclient.cli.screen import Screen
@@ -121,6 +121,7 @@ class LiveShow:
             await asyncio.sleep(COUNT_SECONDS)
 
     async def _lines(self) -> None:
+        width = max((len(row_name(channel)) for channel in self._wanted), default=0)
         async with self._watch() as watch:
             async for item in watch:
                 self._take(item)
@@ -128,8 +129,8 @@ class LiveShow:
                     self._out.say(note_line(note).plain)
                 self._notes.clear()
                 if isinstance(item, pb.MarketDataUpdate | Batch):
-                    row = next(r for r in self._board.rows() if r.name == row_name(item.channel))
-                    self._out.say(plain_line(row, self._board.event_time))
+                    row = self._board.row(item.channel)
+                    self._out.say(plain_line(row, event_time(item), width))
 
 
 async def print_json(watch: Watch, wanted: Sequence[pb.Channel], *, once: bool) -> None:

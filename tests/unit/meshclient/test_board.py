@@ -155,7 +155,7 @@ def test_mc_15_lines_for_pipes_and_programs() -> None:
     """MC-15: without a terminal a row is a line; with --json an item is what REST gives."""
     board = Board()
     board.take(quote("1.10", "1.12", second=1), 1.0)
-    line = plain_line(board.rows()[0], board.event_time)
+    line = plain_line(board.rows()[0], board.event_time, 20)
     assert line == "1970-01-01 00:00:01.000  EUR/USD.SIM           bid 1.10  ask 1.12"
     told = json.loads(json_line(quote("1.10", "1.12", second=1)))
     assert told["update"]["quote"]["bid_price"] == "1.10"
