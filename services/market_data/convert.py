@@ -24,10 +24,10 @@ def series_of(field: str, selection: pb.DataSelection) -> Series:
 
 
 def range_of(message: TimeRange) -> tuple[int, int]:
-    """Return the closed range in unix nanoseconds."""
+    """Return the closed range in unix nanoseconds, no further than a catalog reaches."""
     start = to_nanos(message.start) if message.HasField("start") else FIRST
     end = to_nanos(message.end) if message.HasField("end") else LAST
-    return start, end
+    return max(-LAST, min(LAST, start)), max(-LAST, min(LAST, end))
 
 
 def instrument(item: StoredInstrument) -> instrument_pb2.Instrument:

@@ -16,6 +16,7 @@ from meshkit.idempotency import once
 from meshkit.paging import page
 from meshkit.times import to_nanos
 from meshkit.watch import Batch, WatchHub
+from services.market_data.domain import FIRST, LAST
 from services.market_data.errors import bad_field
 from services.market_data.events import FACTS
 from services.market_data.finding import Finder
@@ -202,6 +203,8 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
     async def SeekReplay(self, request: rpc.SeekReplayRequest, _: Any) -> Any:
         """Move a replay to another time."""
         position = to_nanos(request.position)
+        if not FIRST <= position <= LAST:
+            raise bad_field("position", "lies outside the range of every replay")
         return await self._control(request, rpc.SeekReplayResponse, "seek", position=position)
 
     async def SetReplaySpeed(self, request: rpc.SetReplaySpeedRequest, _: Any) -> Any:
@@ -258,7 +261,7 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
 
 
 def _new(request: rpc.CreateFeedRequest, project: str) -> Feed:
-    silence = convert.milliseconds(request.silence_timeout)
+    silence = convert.milliseconds("silence_timeout", request.silence_timeout)
     if not request.HasField("silence_timeout"):
         silence = SILENCE_MS
     if silence < 0 or 0 < silence < 1_000:

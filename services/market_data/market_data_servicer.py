@@ -233,7 +233,7 @@ class MarketDataServicer(MarketDataServiceServicer):
 
 def _new(request: rpc.CreateSubscriptionRequest, project: str) -> Subscription:
     delivery = enums.bare(pb.Delivery, request.delivery) or "CONFLATED"
-    interval = convert.milliseconds(request.conflate_interval)
+    interval = convert.milliseconds("conflate_interval", request.conflate_interval)
     return Subscription(
         subscription_id=str(uuid.uuid4()),
         project=project,
@@ -241,7 +241,7 @@ def _new(request: rpc.CreateSubscriptionRequest, project: str) -> Subscription:
         feed_id=request.feed_id,
         delivery=delivery,
         conflate_ms=interval if request.HasField("conflate_interval") else CONFLATE_MS,
-        idle_ms=convert.milliseconds(request.idle_timeout),
+        idle_ms=convert.milliseconds("idle_timeout", request.idle_timeout),
         recording=False,
         channels=_channels("channels", request.channels),
     )

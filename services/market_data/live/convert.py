@@ -9,11 +9,15 @@ from mesh.marketdata.v1 import live_pb2 as pb
 from mesh.marketdata.v1 import marketdata_pb2
 from meshkit import enums
 from meshkit.times import from_datetime, to_timestamp
+from services.market_data.errors import bad_field
 from services.market_data.live.domain import Channel, Feed, Subscription, unique
 from services.market_data.live.feed import LiveFeed
 from services.market_data.live.log import Bounds, GapNote, ItemStatus, LiveChannel
 
 _MS = 1_000_000
+_LONGEST = 10 * 365 * 86_400
+"""Seconds of the longest duration that makes sense."""
+
 _UNOPENED = ItemStatus("PENDING", 0)
 
 
@@ -141,8 +145,10 @@ def duration(milliseconds: int) -> Duration:
     return Duration(seconds=milliseconds // 1_000, nanos=milliseconds % 1_000 * _MS)
 
 
-def milliseconds(message: Duration) -> int:
-    """Return the whole milliseconds of a duration, rounded up."""
+def milliseconds(field: str, message: Duration) -> int:
+    """Return the whole milliseconds of a duration, rounded up; raises for one of many years."""
+    if abs(message.seconds) > _LONGEST:
+        raise bad_field(field, "is longer than ten years; leave it out where that means never")
     return message.seconds * 1_000 + -(-message.nanos // _MS)
 
 

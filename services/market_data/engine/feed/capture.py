@@ -131,8 +131,8 @@ class Capture:
         for part in _parts(rows):
             try:
                 self._link.tell(self._batch(buffer, part))
-            except (ValueError, OverflowError) as error:
-                log.error("rows without columns: %s", error, extra={"kind": buffer.kind})
+            except Exception as error:  # whatever it is, rows must not go without a word
+                log.error("rows without columns: %r", error, extra={"kind": buffer.kind})
                 self.gap("MALFORMED_DATA", buffer.number, message=_ODD)
 
     def _batch(self, buffer: Buffer, rows: list[Any]) -> Batch:

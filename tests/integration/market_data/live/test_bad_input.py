@@ -71,6 +71,11 @@ BAD_DATA: dict[str, tuple[str, Any, str]] = {
         "conflate_interval",
     ),
     "idle": ("CreateSubscription", _create(idle_timeout=Duration(seconds=1)), "idle_timeout"),
+    "idle for ages": (
+        "CreateSubscription",
+        _create(idle_timeout=Duration(seconds=2**62)),
+        "idle_timeout",
+    ),
     "feed id": ("CreateSubscription", _create(feed_id="No!"), "feed_id"),
     "request id": ("CreateSubscription", _create(request_id="1"), "request_id"),
     "update": (
@@ -144,6 +149,20 @@ BAD_FEEDS: dict[str, tuple[str, Any, str]] = {
             request_id=new_id(), feed_id="a", venue="SIM", silence_timeout=Duration(nanos=5)
         ),
         "silence_timeout",
+    ),
+    "silence of ages": (
+        "CreateFeed",
+        feeds.CreateFeedRequest(
+            request_id=new_id(), feed_id="a", venue="SIM", silence_timeout=Duration(seconds=2**62)
+        ),
+        "silence_timeout",
+    ),
+    "seek too far": (
+        "SeekReplay",
+        feeds.SeekReplayRequest(
+            request_id=new_id(), feed_id="sim", position=Timestamp(seconds=10**15)
+        ),
+        "position",
     ),
     "get": ("GetFeed", feeds.GetFeedRequest(), "feed_id"),
     "list": ("ListFeeds", feeds.ListFeedsRequest(page_size=-1), "page_size"),
