@@ -114,6 +114,18 @@ class Fault:
     breaks_streams: bool = False
 
 
+def combined(first: Fault, second: Fault) -> Fault:
+    """Return one thing breaking before another has recovered."""
+
+    async def both(place: Place) -> None:
+        await first.strike(place)
+        await second.strike(place)
+
+    causes = sorted({*first.causes, *second.causes}, key=lambda cause: cause != RESTARTED)
+    breaks = first.breaks_streams or second.breaks_streams
+    return Fault(f"{first.name}, {second.name}", both, tuple(causes), breaks)
+
+
 FAULTS = (
     Fault("kill -9 of the service", kill_service, (RESTARTED,), True),
     Fault("kill -9 of the feed", kill_feed, (RESTARTED,)),
@@ -123,3 +135,11 @@ FAULTS = (
     Fault("connections refused", refuse, (DISCONNECTED,)),
     Fault("a silent venue", silence, (SILENT, DISCONNECTED)),
 )
+
+SERVICE, FEED, VALKEY, ENVOY, DROPPED, REFUSED, SILENCED = FAULTS
+PAIRS = (
+    *(combined(first, ENVOY) for first in FAULTS),
+    *(combined(first, VALKEY) for first in (SERVICE, FEED, DROPPED)),
+    *(combined(first, SERVICE) for first in (SERVICE, FEED, VALKEY, DROPPED, REFUSED)),
+)
+"""What is broken together; the second never needs what the first has broken."""

@@ -69,6 +69,12 @@ class Told:
         return sum(r.last - r.first + 1 for r in self.told if isinstance(r, Rows))
 
 
+def missing(told: Told) -> int:
+    """Return how many ticks lie in gaps."""
+    rows = [each for each in told.told if isinstance(each, Rows)]
+    return sum(after.first - before.last - 1 for before, after in pairwise(rows))
+
+
 def lossless_faults(told: Told, last: int) -> Iterator[str]:
     """Yield what is not as promised to a LOSSLESS reader; ``last`` is what the venue sent last."""
     have: int | None = None

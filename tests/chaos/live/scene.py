@@ -52,9 +52,10 @@ async def _forget(at: Place) -> None:
 
 
 @asynccontextmanager
-async def watched(at: Place, draw: random.Random) -> AsyncIterator[list[Reader]]:
+async def watched(at: Place, draw: random.Random, rate: float = 1.0) -> AsyncIterator[list[Reader]]:
     """Let twenty clients watch while the venue sends: two of three LOSSLESS, and of all half the
-    columns and half the objects; three have all channels, the others some.
+    columns and half the objects; three have all channels, the others some. ``rate`` multiplies
+    the ticks per second.
     """
     async with clients(at.mesh, WATCHERS) as meshes:
         readers = []
@@ -65,14 +66,14 @@ async def watched(at: Place, draw: random.Random) -> AsyncIterator[list[Reader]]
             )
             readers.append(Reader(mesh, made, columns=number % 2 == 0))
         async with reading(readers):
-            await send(at)
+            await send(at, rate)
             await flowing(at, readers, "the first ticks", 1)
             yield readers
 
 
-async def send(at: Place) -> None:
+async def send(at: Place, rate: float = 1.0) -> None:
     """Let the venue send quotes and trades until `ended`."""
-    rates = {"quotes_per_s": QUOTES_PER_S, "trades_per_s": TRADES_PER_S}
+    rates = {"quotes_per_s": rate * QUOTES_PER_S, "trades_per_s": rate * TRADES_PER_S}
     await at.venue.do("run", **rates, symbols=SYMBOLS)
 
 

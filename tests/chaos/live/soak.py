@@ -15,7 +15,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from chaos.live.breaking import FAULTS, Place
+from chaos.live.breaking import FAULTS, PAIRS, Fault, Place
+from chaos.live.ledger import missing
 from chaos.live.readers import Reader, clients
 from chaos.live.scene import (
     SILENCE,
@@ -29,6 +30,8 @@ from chaos.live.scene import (
 from running_mesh import RunningMesh, start_mesh
 
 SUBSCRIPTIONS = 1_000
+RATE = 5.0
+"""Times the ticks of the tests."""
 SHARE_AWAY = 0.2
 """Part of the readers that leaves before a fault and comes back after it."""
 
@@ -39,33 +42,30 @@ def say(text: str) -> None:
 
 
 async def soak(mesh: RunningMesh, minutes: float, draw: random.Random) -> None:
-    """Break one thing after another, and two at once, until the time is over."""
+    """Break one thing after another, and two together, until the time is over."""
     end = time.monotonic() + minutes * 60
     struck: Counter[str] = Counter()
     async with feed_of_a_venue(mesh, "soak", silence=SILENCE) as at:
-        async with watched(at, draw) as readers:
+        async with watched(at, draw, RATE) as readers:
             while time.monotonic() < end:
-                struck += await one_round(at, readers, draw)
+                for fault in draw.sample((*FAULTS, *PAIRS), len(FAULTS)):
+                    await one(at, readers, fault, draw)
+                    struck[fault.name] += 1
             last = await ended(at, readers)
         report(readers, struck, last)
 
 
-async def one_round(at: Place, readers: Sequence[Reader], draw: random.Random) -> Counter[str]:
-    """Let each thing break once, in a random order, while some readers are away."""
-    struck: Counter[str] = Counter()
-    for fault in draw.sample(FAULTS, len(FAULTS)):
-        began = time.monotonic()
-        away = [reader for reader in readers if draw.random() < SHARE_AWAY]
-        for reader in away:
-            await reader.stop()
-        stay = [reader for reader in readers if reader not in away]
-        await strike(at, stay, fault, draw)
-        for reader in away:
-            reader.start()
-        await flowing(at, readers, f"everybody after {fault.name}", 5)
-        struck[fault.name] += 1
-        say(f"{fault.name:<24} {len(away):>2} away  {time.monotonic() - began:6.1f} s")
-    return struck
+async def one(at: Place, readers: Sequence[Reader], fault: Fault, draw: random.Random) -> None:
+    """Let something break while some readers are away."""
+    began = time.monotonic()
+    away = [reader for reader in readers if draw.random() < SHARE_AWAY]
+    for reader in away:
+        await reader.stop()
+    await strike(at, [reader for reader in readers if reader not in away], fault, draw)
+    for reader in away:
+        reader.start()
+    await flowing(at, readers, f"everybody after {fault.name}", 5)
+    say(f"{fault.name:<48} {len(away):>2} away  {time.monotonic() - began:6.1f} s")
 
 
 def report(readers: Sequence[Reader], struck: Counter[str], last: dict[str, int]) -> None:
@@ -73,8 +73,10 @@ def report(readers: Sequence[Reader], struck: Counter[str], last: dict[str, int]
     told = [told for reader in readers for told in reader.told.values()]
     gaps = Counter(cause for each in told for cause in each.causes)
     ticks = sum(each.received for each in told)
+    lost = sum(missing(t) for each in readers if each.lossless for t in each.told.values())
     breaks = sum(len(reader.breaks) for reader in readers)
-    say(f"\nfaults   {dict(struck)}\nticks    {sum(last.values())} by the venue, {ticks} received")
+    say(f"\nfaults   {sum(struck.values())}: {dict(struck)}")
+    say(f"ticks    {sum(last.values())} by the venue, {ticks} received, {lost} in gaps of LOSSLESS")
     say(f"gaps     {dict(gaps)}\nstreams  {breaks} broken and resumed\nno tick twice, none unsaid")
 
 

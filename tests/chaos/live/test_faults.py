@@ -31,3 +31,5 @@ async def test_md70_twenty_clients_while_everything_breaks(live_mesh: RunningMes
         last = await ended(at, readers)
         assert min(last.values()) > 0
         assert all(reader.causes() for reader in readers if reader.lossless)
+    logs = live_mesh.data / "logs"
+    assert [log.name for log in logs.glob("*.log") if "Traceback" in log.read_text()] == []
