@@ -23,7 +23,7 @@ PATIENCE = 120.0
 class Reader:
     """Takes ``total`` rows; the first ``warm`` are not measured. ``at`` is called at both ends.
 
-    ``step`` is the time between two rows in ns, 0 when that is not known.
+    ``step`` is the time between two rows of a channel in ns, 0 when that is not known.
     """
 
     total: int
@@ -36,7 +36,7 @@ class Reader:
     seconds: float = 0.0
     measured: int = 0
     spent: dict[str, float] = field(default_factory=dict)
-    last: int = 0
+    _last: dict[str, int] = field(default_factory=dict)
     _latencies: list[Any] = field(default_factory=list)
 
     async def read(self, watch: Watch) -> None:
@@ -63,14 +63,14 @@ class Reader:
         now = time.time_ns() // 1000
         self.rows += batch.rows
         self.batches += 1
-        self._check(np.frombuffer(batch.message.ts_init, "<i8"))
+        self._check(batch.channel.instrument_id, np.frombuffer(batch.message.ts_init, "<i8"))
         if self.stamped and self.rows > self.warm:
             lots = np.frombuffer(batch.message.quotes.ask_size, "<i8")
             sent = lots // 10 ** (batch.message.size_precision - PLACES)
             self._latencies.append((now - sent) % WRAP)
 
-    def _check(self, times: Any) -> None:
-        before, self.last = self.last, int(times[-1])
+    def _check(self, name: str, times: Any) -> None:
+        before, self._last[name] = self._last.get(name, 0), int(times[-1])
         assert int(times[0]) >= before, "time goes back"
         if self.step:
             assert not before or int(times[0]) == before + self.step, "rows are missing"
