@@ -33,7 +33,7 @@ class BoardView:
         self._rates = rates
         self.notice = ""
         """Said beside the title while it is not empty, such as that the connection is lost."""
-        self._widths: dict[str, int] = {}
+        self._widths = {"name": 12}
 
     def picture(self, board: Board, now: float, room: int, width: int = 100) -> RenderableType:
         """Return the picture in at most ``room`` lines of ``width`` signs."""

@@ -25,7 +25,7 @@ _HINTS = {
     "FEED_NOT_FOUND": "`meshctl md feeds` lists what there is; `meshctl md feed add` makes one.",
     "FEED_IN_USE": "`meshctl md subscriptions` lists them, `meshctl md unsubscribe` ends one.",
     "FEED_UNAVAILABLE": "Try again; `meshctl md feeds` shows the cause.",
-    "SUBSCRIPTION_NOT_FOUND": "`meshctl md subscriptions` lists what there is.",
+    "SUBSCRIPTION_NOT_FOUND": "`meshctl md subscriptions` and `md feeds` list what there is.",
     "CHANNEL_INVALID": "`meshctl md instruments FEED` lists the instruments of a feed.",
     "CHANNEL_NOT_OPEN": "`meshctl md subscribe FEED INSTRUMENT:deltas` opens the book.",
     "INSTRUMENT_NOT_AT_VENUE": "`meshctl md instruments FEED TEXT` finds what there is.",

@@ -98,9 +98,14 @@ async def _existing(shell: Shell, what: str) -> list[pb.Subscription]:
         found = await data.list(feed_id=what, limit=100)
         if not found:
             raise UsageError(
-                f"Nobody has subscribed to {what}: name channels, such as "
-                f"`meshctl md watch {what} BTCUSDT.BINANCE:quotes`. `meshctl md instruments "
-                f"{what}` lists what there is."
+                f"Nobody has subscribed to {what}: name channels, such as INSTRUMENT:quotes. "
+                f"`meshctl md instruments {what}` lists what there is."
             )
         return found
-    return [await data.get(await data.find(what))]
+    try:
+        return [await data.get(await data.find(what))]
+    except MeshClientError as error:
+        if error.reason != "SUBSCRIPTION_NOT_FOUND":
+            raise
+        error.message = f"No feed is '{what}', and no subscription begins so."
+        raise
