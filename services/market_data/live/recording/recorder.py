@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
+import msgspec
 from prometheus_client import Counter, Gauge
 
 from meshkit.errors import MeshError, StoreUnavailable, Unavailable
+from meshkit.link import ERRORS
 from services.market_data.domain import Series
 from services.market_data.live.domain import BARS, Channel
 from services.market_data.live.errors import VenueAnswer
@@ -21,7 +23,7 @@ from services.market_data.live.recording.definitions import (
     OtherInstrument,
 )
 from services.market_data.live.recording.flushing import Flusher
-from services.market_data.live.recording.journal import HOLE, ROWS, Journal, Record
+from services.market_data.live.recording.journal import HOLE, ROWS, Journal, Place, Record
 from services.market_data.live.recording.store import Recording
 from services.market_data.live.recording.taking import Taking, series_of
 
@@ -102,9 +104,16 @@ class CatalogRecorder:
         if was_active:
             text = "The service was restarted."
             self._write(taking, _record(taking, HOLE, cause="FEED_RESTARTED", message=text))
-        async with self._flusher.database.transaction() as tx:
-            await self._flusher.store.set_active(tx, taking.row)
+        with suppress(*ERRORS):  # what cannot be stored now is stored when that is possible
+            await self._note(taking)
         self._prepare(taking)
+
+    async def _note(self, taking: Taking) -> None:
+        """Store that a series is recorded."""
+        if not taking.noted:
+            async with self._flusher.database.transaction() as tx:
+                await self._flusher.store.set_active(tx, taking.row)
+            taking.noted = True
 
     async def stop(self, project: str, feed_id: str, channel: Channel) -> None:
         """End: all that was taken is in the catalog when this returns."""
@@ -263,13 +272,20 @@ class CatalogRecorder:
             rows = await flusher.store.all(tx)
         for row in rows:
             self._takings[row.project, row.series] = Taking(row)
-        left = await asyncio.to_thread(lambda: list(self._journal.recover()))
+        left = await asyncio.to_thread(self._left)
         for record, place in left:
             self._taken_up(record).waiting.append(place)
         self._journal.next = max([self._journal.next, *(row.position + 1 for row in rows)])
         for taking in self._takings.values():
             await flusher.reload(taking)
         await self._write_left()
+
+    def _left(self) -> list[tuple[Record, Place]]:
+        """Return what is in the journal, without the payloads: they may be gigabytes."""
+        return [
+            (msgspec.structs.replace(record, payload=b""), place)
+            for record, place in self._journal.recover()
+        ]
 
     def _taken_up(self, record: Record) -> Taking:
         series = Series(record.kind, record.instrument_id, record.bar_type)
@@ -300,11 +316,15 @@ class CatalogRecorder:
         about = row.project, row.feed_id, row.owner, row.series.instrument_id
         while True:
             try:
+                await self._note(taking)
                 taking.precision = await self._definitions.ensure(*about)
             except (OtherInstrument, NotAtVenue) as error:
                 taking.refused = str(error)
             except (VenueAnswer, Unavailable) as error:
                 taking.stalled = error.message
+            except ERRORS as error:
+                log.warning("an instrument is not to be had now", extra={"error": repr(error)})
+                taking.stalled = "The stores cannot be written; it is tried again."
             except MeshError as error:
                 taking.refused = f"The venue's instrument is not taken: {error.message}"
             else:

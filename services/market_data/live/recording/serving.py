@@ -11,7 +11,7 @@ from services.market_data.live.history.jobs import Limits as JobLimits
 from services.market_data.live.history.store import HistoryJobStore
 from services.market_data.live.recording.definitions import Definitions
 from services.market_data.live.recording.flushing import Flusher
-from services.market_data.live.recording.journal import Journal
+from services.market_data.live.recording.journal import SEGMENT_BYTES, Journal
 from services.market_data.live.recording.late import LateFeeds
 from services.market_data.live.recording.recorder import CatalogRecorder, Limits
 from services.market_data.live.recording.store import RecordingStore
@@ -47,7 +47,9 @@ def kept(
     job_store = HistoryJobStore()
     stores = job_store, store, ranges, files
     jobs = HistoryJobs(database, *stores, adder, feeds, definitions, job_limits)
-    flusher = Flusher(database, store, files, ranges, adder, Journal(journal), jobs)
+    # A segment is removed only as a whole: many must fit into what the journal may hold.
+    segments = Journal(journal, min(SEGMENT_BYTES, limits.journal // 8))
+    flusher = Flusher(database, store, files, ranges, adder, segments, jobs)
     recorder = CatalogRecorder(flusher, definitions, limits)
     jobs.use(recorder.flush)
     return Kept(recorder, jobs, job_store, feeds)

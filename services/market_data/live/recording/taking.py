@@ -22,6 +22,8 @@ class Taking:
     waiting: deque[Place] = field(default_factory=deque)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     precision: Precision | None = None
+    noted: bool = False
+    """Whether it is stored that the series is recorded."""
     refused: str = ""
     """Why nothing of it is recorded."""
     stalled: str = ""
@@ -59,7 +61,7 @@ class Taking:
         self.row = replace(
             row, position=was.position, last_init=was.last_init, last_event=was.last_event
         )
-        self.refused, self.continuing, self.precision = "", False, None
+        self.refused, self.continuing, self.precision, self.noted = "", False, None, False
         self.waits = row.series.kind == DELTAS
 
 

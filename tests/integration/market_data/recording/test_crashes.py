@@ -150,6 +150,40 @@ async def test_md87_a_lost_answer_to_a_commit_loses_and_doubles_nothing(
     await relay.cut()
 
 
+async def test_md87_a_recording_that_begins_while_the_database_is_away(
+    database_url: str, tmp_path: Path, stores_folder: Path
+) -> None:
+    """MD-87c: it begins at once, says why nothing is written, and is written later."""
+    relay = Relay(database_url, Path(tempfile.mkdtemp(dir=stores_folder)))
+    await relay.mend()
+    async with Database.open(relay.dsn, schema="market_data", migrations=MIGRATIONS) as database:
+        lab = Lab(database, tmp_path, ScriptedVenue({str(ID): definition()}))
+        async with lab.life() as recorder:
+            await relay.cut()
+            channel = await lab.start("TRADE_TICK")
+            lab.take(channel, batches_of("TRADE_TICK", [trade(1)]))
+            await until(lambda: recorder.problem(PROJECT, FEED, channel)[0] == "RECORDING_STALLED")
+            await relay.mend()
+            await until(lambda: recorder.problem(PROJECT, FEED, channel) == ("", ""))
+            assert (await lab.read(channel))["trade_id"].to_pylist() == ["1"]
+            async with database.connection() as tx:
+                assert await tx.fetchval("SELECT active FROM recordings")
+    await relay.cut()
+
+
+async def test_a_journal_that_is_small_is_never_full_of_what_is_done(lab: Lab) -> None:
+    """What was written to the catalog makes room, however little the journal may hold."""
+    lab.limits = replace(QUICK, journal=20_000)
+    async with lab.life():
+        channel = await lab.start("TRADE_TICK")
+        for first in range(0, 2_000, 50):
+            trades = [trade(number) for number in range(first, first + 50)]
+            lab.take(channel, batches_of("TRADE_TICK", trades))
+            await lab.recorder.flush(PROJECT, series_of(channel))
+        assert len(await lab.read(channel)) == 2_000
+        assert not await lab.gaps(channel)
+
+
 def test_a_damaged_journal_is_cut_at_the_damage(tmp_path: Path) -> None:
     """A record whose bytes changed ends its segment; those before it and other segments stay."""
     journal = Journal(tmp_path, segment_bytes=200)
