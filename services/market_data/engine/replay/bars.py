@@ -149,7 +149,7 @@ def _needed(bar_type: BarType) -> Iterator[BarType]:
 def _config() -> TradingNodeConfig:
     return TradingNodeConfig(
         trader_id=TraderId("REPLAY-001"),
-        logging=LoggingConfig(log_level="WARNING", log_colors=False, print_config=False),
+        logging=LoggingConfig(log_level="ERROR", log_colors=False, print_config=False),
         cache=CacheConfig(tick_capacity=KEPT, bar_capacity=KEPT),
         exec_engine=LiveExecEngineConfig(reconciliation=False),
         data_clients={NAME: LiveDataClientConfig()},
