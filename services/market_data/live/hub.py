@@ -184,10 +184,12 @@ class LiveHub:
         held.deleted = True
         feed = self.feeds[row.feed_key]
         feed.subscriptions.discard(row.subscription_id)
-        if held.row.recording:
-            await self._recordings(row, held.row.channels, (), False)
-        self._close(feed.live, row.subscription_id, held.row.channels)
-        feed.live.wake()
+        try:
+            if held.row.recording:
+                await self._recordings(row, held.row.channels, (), False)
+        finally:  # its channels are closed even when what it recorded cannot be written
+            self._close(feed.live, row.subscription_id, held.row.channels)
+            feed.live.wake()
 
     def _hold(self, row: Subscription) -> None:
         feed = self.feeds[row.feed_key]

@@ -99,6 +99,8 @@ class Keeper:
         row = held.row
         feed = self._hub.feeds[row.feed_key]
         async with feed.changing:
+            if held.deleted or not _is_over(held, asyncio.get_running_loop().time()):
+                return  # it is watched again, or somebody was faster
             async with self._database.transaction() as tx:
                 if await self._subscriptions.delete(tx, row.subscription_id):
                     view = self._hub.view(row)

@@ -117,6 +117,22 @@ async def test_md26_one_that_nobody_watches_is_removed(live: Live) -> None:
         assert await tx.fetchval("SELECT count(*) FROM subscriptions") == 0
 
 
+async def test_md26_a_watcher_that_comes_in_the_last_moment(live: Live) -> None:
+    """MD-26f: a subscription that is watched again while its removal waits for its turn stays."""
+    await live.feed()
+    subscription = await live.subscribe(quotes("A.SIM"), idle_timeout=Duration(seconds=5))
+    held = live.hub.subscriptions[subscription]
+    changing = live.hub.feeds[held.row.feed_key].changing
+    async with changing:
+        held.left -= 60
+        await until(lambda: changing._waiters)
+        reading = live.watch(subscription)
+        await reading.message()
+    await asyncio.wait_for(_two_looks(live), 20)
+    assert not held.deleted
+    reading.call.cancel()
+
+
 async def _two_looks(live: Live) -> None:
     """Wait for one that is removed for sure, made later."""
     idle = await live.subscribe(quotes("A.SIM"), idle_timeout=Duration(seconds=5))
