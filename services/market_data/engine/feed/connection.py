@@ -85,6 +85,7 @@ class Connection:
             await self._pause(failed.retry_after)
             await self._node.renew()
         self._sockets.forget()
+        self._sockets.active(self._node.client)  # known now: a drop may come before the first look
         self._broken = None
         self._connected_at = time.monotonic()
         gc.freeze()  # a venue's instruments are thousands, and stay
