@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from services.market_data.live import frames
 from services.market_data.live.asking import Asking
 from services.market_data.live.domain import DELTAS, Channel, Feed
@@ -277,6 +279,9 @@ class LiveFeed:
             self.hurry.set()
             self.hurry = asyncio.Event()
         self.last = max(self.last, frame.last)
+        if self.replay is not None and frame.last >= self.replay.position:
+            # It is told once a second only; the next process shall not play this again.
+            self.replay = replace(self.replay, position=frame.last + 1)
         self._tap.batch(self, live, frame)
         self.log.append(Entry(DATA, live, frame.payload, frame.rows, frame.last))
         self._ring()
