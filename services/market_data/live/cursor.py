@@ -43,6 +43,8 @@ class Cursor:
             if zlib.crc32(framed[4:]).to_bytes(4) != framed[:4]:
                 raise ValueError("checksum")
             version, made_for, log, place, time, partial = json.loads(framed[4:])
+            if not all(isinstance(each, int) and 0 <= each < 2**63 for each in (place, time)):
+                raise ValueError("numbers")
         except (ValueError, TypeError, binascii.Error):
             raise InvalidCursor("The cursor is damaged. Watch again without a cursor.") from None
         if version != _VERSION or made_for != bound_to:

@@ -1,6 +1,7 @@
 """The log of a feed: what is kept, and what is known of what is not."""
 
 import random
+from typing import Any
 
 import pytest
 
@@ -143,3 +144,11 @@ def test_cursors() -> None:
             Cursor.decode(bad, "subscriptions")
     with pytest.raises(InvalidCursor):
         Cursor.decode(text, "others")
+
+
+@pytest.mark.parametrize(("place", "time"), [("1", 0), (-1, 0), (1, 2**80), (1, None), (1.5, 0)])
+def test_a_cursor_of_odd_numbers_is_damaged(place: Any, time: Any) -> None:
+    """Numbers that no cursor of ours has are refused, however well they are framed."""
+    text = Cursor("log", place, time).encode("ids")
+    with pytest.raises(InvalidCursor):
+        Cursor.decode(text, "ids")
