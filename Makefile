@@ -77,7 +77,7 @@ chaos: setup ## Break a mesh at random while clients watch; MINUTES=5, SEED=numb
 bench: setup .venv-stock/.ready ## Measure; ONLY=name runs one figure
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))
 
-run: setup ## Start the mesh and run the first backtest; ONCE=1 ends after it
+run: setup ## Start the mesh, run the first backtest, show live quotes; ONCE=1 ends then
 	@exec $(BIN)/python -m services.up $(if $(ONCE),--once)
 
 clean: ## Remove what was made, but not the data of the mesh (.mesh)
