@@ -127,14 +127,16 @@ class FeedRunner:
         self._nudge.clear()
         old = self.live.status
         self.live.set_state(CONNECTING, old.reason, old.message)
+        spec = self._spec()
         try:
-            process, reader, writer = await self._start(self._spec())
+            process, reader, writer = await self._start(spec)
         except Exception:
             log.exception("a feed's process cannot be started", extra=self._about())
             self._ended("FEED_CRASHED", "Its process cannot be started; the log says why.")
             return False
         self._heard, self._born = asyncio.get_running_loop().time(), False
         self.live.begin(lambda command: writer.write(frames.encode(command)))
+        self._catch_up(spec)
         reading = asyncio.create_task(self._read(reader), name="frames of a feed")
         reading.add_done_callback(lambda _: self._nudge.set())
         try:
@@ -143,6 +145,14 @@ class FeedRunner:
             code = await self._stop(process, reading, writer)
         self._tell_end(why, code)
         return not why
+
+    def _catch_up(self, spec: FeedSpec) -> None:
+        """Tell a replay's process what was wished for while it was being started."""
+        now = self._spec()
+        if now.paused is not None and now.paused != spec.paused:
+            self.live.send(frames.Control(0, "pause" if now.paused else "resume"))
+        if now.speed is not None and now.speed != spec.speed:
+            self.live.send(frames.Control(0, "speed", speed=now.speed))
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         loop = asyncio.get_running_loop()

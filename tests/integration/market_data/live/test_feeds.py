@@ -1,14 +1,26 @@
 """Feeds as resources, replays and questions to them: cases MD-27 and MD-28."""
 
+import asyncio
+from typing import Any
+
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from integration.failures import failure
-from integration.market_data.live.conftest import Live, Open, books, new_id, quotes, until
+from integration.market_data.live.conftest import (
+    Live,
+    Open,
+    books,
+    new_id,
+    quotes,
+    start_scripted,
+    until,
+)
 from mesh.common.v1.enums_pb2 import ORDER_SIDE_BUY
 from mesh.marketdata.v1 import feed_service_pb2 as rpc
 from mesh.marketdata.v1 import live_pb2 as pb
 from mesh.marketdata.v1 import market_data_service_pb2 as data_rpc
+from services.market_data.live.ports import FeedSpec
 
 
 async def test_md27_a_feed_is_kept_and_told_of(live: Live) -> None:
@@ -158,6 +170,30 @@ async def test_md28_a_replay_is_controlled_and_goes_on_where_it_was(open_live: O
 
 async def _position(live: Live, seconds: int) -> bool:
     return (await live.get_feed("replay")).replay.position.seconds == seconds
+
+
+async def test_md28_a_replay_is_controlled_while_its_process_is_being_started(
+    open_live: Open,
+) -> None:
+    """MD-28c: what is wished for while a process is on its way holds for that process."""
+    asked, go = asyncio.Event(), asyncio.Event()
+
+    async def slow(spec: FeedSpec) -> Any:
+        asked.set()
+        await go.wait()
+        return await start_scripted(spec)
+
+    live = await open_live(start=slow)
+    await live.feed("replay", venue="REPLAY")
+    await live.subscribe(quotes("A.SIM"), feed_id="replay", wait=False)
+    await asked.wait()
+    about = {"request_id": new_id(), "feed_id": "replay"}
+    await live.feeds.PauseReplay(rpc.PauseReplayRequest(**about))
+    await live.feeds.SetReplaySpeed(rpc.SetReplaySpeedRequest(**about, speed=7.0))
+    go.set()
+    told = live.hub.get("default", "replay").live
+    await until(lambda: told.replay is not None and told.replay.paused)
+    await until(lambda: told.replay is not None and told.replay.speed == 7.0)
 
 
 async def test_md28_only_a_replay_is_controlled(live: Live) -> None:
