@@ -12,6 +12,7 @@ from meshkit.nautilus.rows import Rows, in_order
 from meshnautilus.channels import Channel
 from meshnautilus.client import MeshDataClient
 from meshnautilus.config import ReplayRange
+from meshnautilus.history import NOTHING
 
 TOPIC_ENDED = "mesh.replay.ended"
 """Where the message bus says the end: the number of rows played, or the error that ended it."""
@@ -24,7 +25,7 @@ class LockstepMeshDataClient(MeshDataClient):
         super().__init__(*arguments)
         self._driver = driver_of(self._clock)
         self._range = self._config.replay or ReplayRange()
-        self._rows: Rows[Channel] = Rows(self._open)
+        self._rows: Rows[Channel] = Rows(self._open, self._driver)
 
     async def _connect(self) -> None:
         for instrument_id in self._config.instrument_ids:
@@ -65,6 +66,19 @@ class LockstepMeshDataClient(MeshDataClient):
         self._msgbus.publish(TOPIC_ENDED, rows)
 
     async def _open(self, channels: list[Channel], start: int | None) -> AsyncIterator[list[Data]]:
-        wanted = [channel.message() for channel in channels]
-        async for message in self.mesh.replay.read(wanted, start=start, end=self._range.end):
-            yield in_order(message.batches, message.order)
+        left = list(channels)
+        while left:
+            wanted = [channel.message() for channel in left]
+            try:
+                async for message in self.mesh.replay.read(
+                    wanted, start=start, end=self._range.end
+                ):
+                    yield in_order(message.batches, message.order)
+            except MeshClientError as error:
+                # One channel without rows, or with none left, does not end the others.
+                which = error.metadata.get("channel", "")
+                if error.reason not in NOTHING or not which.isdecimal():
+                    raise
+                self._log.warning(f"{left.pop(int(which))}: nothing to play from here. {error}")
+            else:
+                return

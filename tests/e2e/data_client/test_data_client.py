@@ -120,6 +120,27 @@ def test_mc02_a_book_in_lockstep_is_that_of_a_backtest(mesh: RunningMesh, tmp_pa
     assert len(ours["books"]) > 100
 
 
+def test_mc05_subscriptions_change_while_it_plays(mesh: RunningMesh, tmp_path: Path) -> None:
+    """MC-05: what is subscribed to later comes from there on, though other data has ended by then
+    and a channel never had any.
+    """
+    data = [["trades", PERPETUAL], ["marks", PERPETUAL], ["quotes", EURUSD]]
+    wanted = [*data[:2], ["bars", f"{PERPETUAL}-1-MINUTE-LAST-INTERNAL"]]
+    job = {
+        "instruments": [PERPETUAL, EURUSD],
+        "data": data,
+        "subscribe": wanted,
+        "later": [40, "quotes", EURUSD],  # the mark prices of the sample end before that
+        "catalog": str(mesh.data / "catalog" / "default"),
+        "start": START,
+    }
+    nothing = ["quotes", PERPETUAL]
+    ours = run(mesh, tmp_path, {**job, "subscribe": [nothing, *wanted], "how": "lockstep"})
+    theirs = run(mesh, tmp_path, {**job, "how": "backtest"})
+    assert ours == theirs
+    assert int(ours["marks"][-1][1]["ts_init"]) < int(ours["quotes"][0][1]["ts_init"])
+
+
 async def test_mc03_live_data_of_a_venue_reaches_a_node(
     mesh: RunningMesh, venue: str, tmp_path: Path
 ) -> None:

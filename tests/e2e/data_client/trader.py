@@ -58,18 +58,21 @@ class Scribe(Strategy):
     def on_start(self) -> None:
         """Subscribe to what the job names, in its order."""
         for kind, name in self.job["subscribe"]:
-            wanted = BarType.from_str(name) if kind == "bars" else InstrumentId.from_str(name)
-            {
-                "quotes": self.subscribe_quote_ticks,
-                "trades": self.subscribe_trade_ticks,
-                "bars": self.subscribe_bars,
-                "marks": self.subscribe_mark_prices,
-                "indexes": self.subscribe_index_prices,
-                "deltas": lambda i: self.subscribe_order_book_deltas(i, BookType.L2_MBP),
-            }[kind](wanted)
+            self._subscribe(kind, name)
         for name, start, end in self.job.get("request", ()):
             bar_type = BarType.from_str(name)
             self.request_bars(bar_type, start=_time(start), end=_time(end))
+
+    def _subscribe(self, kind: str, name: str) -> None:
+        wanted = BarType.from_str(name) if kind == "bars" else InstrumentId.from_str(name)
+        {
+            "quotes": self.subscribe_quote_ticks,
+            "trades": self.subscribe_trade_ticks,
+            "bars": self.subscribe_bars,
+            "marks": self.subscribe_mark_prices,
+            "indexes": self.subscribe_index_prices,
+            "deltas": lambda i: self.subscribe_order_book_deltas(i, BookType.L2_MBP),
+        }[kind](wanted)
 
     def on_quote_tick(self, tick: QuoteTick) -> None:
         """Write a quote down."""
@@ -80,8 +83,11 @@ class Scribe(Strategy):
         self._note("trades", tick)
 
     def on_bar(self, bar: Bar) -> None:
-        """Write a bar down."""
+        """Write a bar down; after so many, subscribe to what the job has for later."""
         self._note("bars", bar)
+        count, *later = self.job.get("later", (0,))
+        if len(self.seen["bars"]) == count:
+            self._subscribe(*later)
 
     def on_mark_price(self, mark: MarkPriceUpdate) -> None:
         """Write a mark price down."""

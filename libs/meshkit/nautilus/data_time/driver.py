@@ -111,6 +111,22 @@ class DataTimeDriver:
         self._step_time(lambda: self._timeline.advance(ts_ns))
         self._step_time(self._timeline.finish_instant)
 
+    @property
+    def next_event_ns(self) -> int:
+        """The time (UNIX ns) of the next time event; past all data when no timer is set."""
+        return self._timeline.next_event_ns
+
+    async def run_next_events(self) -> int:
+        """Run the events of ``next_event_ns`` and what clients do on their command; return it.
+
+        For a source of ``play`` that chooses what comes next by what timers have subscribed to.
+        """
+        ts_ns = self._timeline.next_event_ns
+        self.advance_to(ts_ns)
+        if self._calls.tasks:
+            await self._commands_done()
+        return ts_ns
+
     async def _play_batch(
         self, batch: Sequence[Data], deliver: Callable[[Data], None], pace: Pace | None
     ) -> bool:
