@@ -1,4 +1,4 @@
-"""The mesh as the data client of a stock script with a TradingNode: cases MC-01 to MC-04."""
+"""The mesh as the data client of a stock script with a TradingNode: cases ND-01 to ND-05."""
 
 import json
 import subprocess
@@ -75,8 +75,8 @@ def run(mesh: RunningMesh, folder: Path, job: dict[str, Any]) -> dict[str, Any]:
     return seen
 
 
-def test_mc01_lockstep_gives_what_a_backtest_gives(mesh: RunningMesh, tmp_path: Path) -> None:
-    """MC-01: ticks, internal bars of every kind and the clock are those of a backtest."""
+def test_nd01_lockstep_gives_what_a_backtest_gives(mesh: RunningMesh, tmp_path: Path) -> None:
+    """ND-01: ticks, internal bars of every kind and the clock are those of a backtest."""
     bars = (
         f"{PERPETUAL}-1-MINUTE-LAST-INTERNAL",
         f"{PERPETUAL}-100-TICK-LAST-INTERNAL",
@@ -104,8 +104,8 @@ def test_mc01_lockstep_gives_what_a_backtest_gives(mesh: RunningMesh, tmp_path: 
     assert set(map(int.__sub__, closes[1:], closes)) == {MINUTE}
 
 
-def test_mc02_a_book_in_lockstep_is_that_of_a_backtest(mesh: RunningMesh, tmp_path: Path) -> None:
-    """MC-02: the changes of an order book build the same book after each of them."""
+def test_nd02_a_book_in_lockstep_is_that_of_a_backtest(mesh: RunningMesh, tmp_path: Path) -> None:
+    """ND-02: the changes of an order book build the same book after each of them."""
     job = {
         "instruments": [PERPETUAL],
         "data": [["deltas", PERPETUAL]],
@@ -120,8 +120,8 @@ def test_mc02_a_book_in_lockstep_is_that_of_a_backtest(mesh: RunningMesh, tmp_pa
     assert len(ours["books"]) > 100
 
 
-def test_mc05_subscriptions_change_while_it_plays(mesh: RunningMesh, tmp_path: Path) -> None:
-    """MC-05: what is subscribed to later comes from there on, though other data has ended by then
+def test_nd05_subscriptions_change_while_it_plays(mesh: RunningMesh, tmp_path: Path) -> None:
+    """ND-05: what is subscribed to later comes from there on, though other data has ended by then
     and a channel never had any.
     """
     data = [["trades", PERPETUAL], ["marks", PERPETUAL], ["quotes", EURUSD]]
@@ -141,10 +141,10 @@ def test_mc05_subscriptions_change_while_it_plays(mesh: RunningMesh, tmp_path: P
     assert int(ours["marks"][-1][1]["ts_init"]) < int(ours["quotes"][0][1]["ts_init"])
 
 
-async def test_mc03_live_data_of_a_venue_reaches_a_node(
+async def test_nd03_live_data_of_a_venue_reaches_a_node(
     mesh: RunningMesh, venue: str, tmp_path: Path
 ) -> None:
-    """MC-03: quotes, trades, internal bars and the book of a venue, every trade once; history."""
+    """ND-03: quotes, trades, internal bars and the book of a venue, every trade once; history."""
     async with MeshClient.from_profile(env=mesh.env) as client:
         config = {"base_url_http": f"http://{venue}", "base_url_ws": f"ws://{venue}/spot"}
         await client.feeds.create("binance", "BINANCE", config)
@@ -186,8 +186,8 @@ def _sent(venue: str, channel: str) -> dict[int, str]:
         return {row["t"]: row["p"] for row in json.load(answer)}
 
 
-def test_mc04_a_node_without_the_mesh_says_why(tmp_path: Path) -> None:
-    """MC-04: a stock node that is to play in lockstep is told what it needs."""
+def test_nd04_a_node_without_the_mesh_says_why(tmp_path: Path) -> None:
+    """ND-04: a stock node that is to play in lockstep is told what it needs."""
     file = tmp_path / "odd.json"
     file.write_text("{}")
     code = (
