@@ -138,6 +138,7 @@ class Connection:
     def _come_up(self) -> None:
         """Tell that data comes again, and where some may be missing."""
         self._up = True
+        self._sockets.settle()
         self._heard = time.monotonic()
         self._link.tell(State("CONNECTED"))
         if self._cause and not self._gap_told:
@@ -171,7 +172,7 @@ class Connection:
 
     def _before_data(self) -> None:
         """Tell that the connection is back before what came over it is sent."""
-        if not self._up:
+        if not self._up or self._sockets.dropped:
             self._look()
 
     def _look(self) -> None:
@@ -179,15 +180,17 @@ class Connection:
         if self._broken is not None or not (self._up or self._cause):
             return
         active = self._sockets.active(self._node.client)
-        if self._up and not active:
+        if self._up and (self._sockets.dropped or not active):
             self._go_down(DISCONNECTED)
-        elif not self._up and not active:
+        if self._up:
+            return
+        if self._sockets.dropped or not active:
             self._cut = 0.0
-            if self._sockets.gone:
-                self._broken = Trouble(UNREACHABLE, _WORDS[DISCONNECTED])
-        elif not self._up and not self._cut:
+        if self._sockets.gone:
+            self._broken = Trouble(UNREACHABLE, _WORDS[DISCONNECTED])
+        elif active and not self._cut:
             self._come_up()
-        elif self._cut and time.monotonic() - self._cut > CUT:
+        elif active and time.monotonic() - self._cut > CUT:
             self._cut = 0.0
             self._broken = Trouble(UNREACHABLE, "The connection could not be cut.")
 

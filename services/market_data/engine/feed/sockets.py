@@ -7,10 +7,15 @@ and subscribe again. Cutting their TCP connections is what makes them do so.
 
 import os
 import socket
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 _RUST = "nautilus_trader.core.nautilus_pyo3"
+LOOK_OUT = 0.02
+"""Seconds between two looks; a drop shows for 0.2 s at least."""
+
 _DEEP = 2
 """How deep to look: a client's attributes, and those of its Python WebSocket clients."""
 
@@ -20,8 +25,15 @@ class Sockets:
 
     def __init__(self) -> None:
         self._seen: dict[int, Any] = {}
+        self._thread: threading.Thread | None = None
+        self.dropped = False
+        """Whether one was seen down since `settle`, though it may be up again."""
         self.gone = False
         """Whether one is closed for good, and does not try to come back."""
+
+    def settle(self) -> None:
+        """Begin to look for the next drop."""
+        self.dropped = False
 
     def forget(self) -> None:
         """Begin anew, with another data client."""
@@ -34,10 +46,30 @@ class Sockets:
         for each in _within(client, _DEEP):
             if _is_up(each):
                 self._seen[id(each)] = each
+                self._begin()
             elif id(each) in self._seen:
                 up = False
                 self.gone |= each.is_closed()
         return up
+
+    def _begin(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._look_out, name="sockets", daemon=True)
+            self._thread.start()
+
+    def _look_out(self) -> None:
+        """Look for drops beside the loop: it may be busy for longer than a drop lasts."""
+        up: set[int] = set()
+        while True:
+            time.sleep(LOOK_OUT)
+            for number, each in list(self._seen.items()):
+                try:
+                    is_up = _is_up(each)
+                except BaseException:  # an adapter's object that no other thread may ask
+                    return
+                if not is_up and number in up:
+                    self.dropped = True
+                up.add(number) if is_up else up.discard(number)
 
     def cut(self, client: Any) -> bool:
         """Cut the TCP connections under them; tell whether there were any."""
