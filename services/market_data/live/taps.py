@@ -15,6 +15,9 @@ class Ticks(Protocol):
     def offer(self, feed: LiveFeed, channel: LiveChannel, batch: frames.Batch) -> None:
         """Take a batch; drops it rather than wait."""
 
+    def forget(self, feed: LiveFeed) -> None:
+        """Remove what was published of a feed that is deleted."""
+
 
 class Taps:
     """The ``Tap`` of all feeds."""
@@ -39,3 +42,5 @@ class Taps:
 
     def forget(self, feed: LiveFeed) -> None:
         """Forget a feed that is deleted."""
+        for ticks in self._ticks:
+            ticks.forget(feed)

@@ -56,8 +56,8 @@ def _feed() -> tuple[LiveFeed, LiveChannel]:
     return feed, LiveChannel(Channel("QUOTE_TICK", "A.SIM"), 0)
 
 
-def _batch(number: int) -> frames.Batch:
-    return frames.Batch(0, number, 2, 0, 0, b"x" * 100)
+def _batch(number: int, size: int = 100) -> frames.Batch:
+    return frames.Batch(0, number, 2, 0, 0, b"x" * size)
 
 
 @pytest.fixture
@@ -92,6 +92,52 @@ async def test_md30_what_redis_misses_is_told(server: Valkey) -> None:
     assert [entry.get(b"s") for entry in entries] == [b"1", None, b"50"]
     gap = entries[1]
     assert (gap[b"gap"], gap[b"from"], gap[b"to"], gap[b"n"]) == (b"48", b"2", b"49", b"96")
+
+
+async def test_md30_streams_are_bounded_in_bytes(server: Valkey) -> None:
+    """MD-30c: large batches are kept by their bytes, shared among the streams; every stream has an
+    expiry.
+    """
+    feed, channel = _feed()
+    other = LiveChannel(Channel("QUOTE_TICK", "B.SIM"), 1)
+    async with (
+        open_redis(server.url("market_data", "secret")) as client,
+        TickStreams(client, 1_000, total=400_000) as ticks,
+    ):
+        for number in range(1, 201):
+            for each in (channel, other):
+                ticks.offer(feed, each, _batch(number, 20_000))
+        await until(lambda: _last(client, b"200"))
+        assert 1 <= await client.xlen(STREAM) <= 12
+        assert 3_000 < await client.ttl(STREAM) <= 3_600
+
+
+async def test_md30_streams_go_with_their_feed(server: Valkey) -> None:
+    """MD-30d: the streams of a deleted feed are removed, after what waited for them and though
+    Redis was away; those of another feed stay.
+    """
+    feed, channel = _feed()
+    rest = LiveFeed(
+        Feed("default", "sim2", "t", "SIM", "{}", 0), Bounds(), Taps(NoRecorder()), lambda _: None
+    )
+    async with (
+        open_redis(server.url("market_data", "secret")) as client,
+        TickStreams(client, 100) as ticks,
+    ):
+        ticks.offer(feed, channel, _batch(1))
+        await until(lambda: _length(client, 1))
+        await asyncio.to_thread(server.stop)
+        ticks.offer(feed, channel, _batch(2))
+        Taps(NoRecorder(), [ticks]).forget(feed)
+        ticks.offer(rest, channel, _batch(1))
+        await asyncio.to_thread(server.start)
+        await until(lambda: client.exists("ticks:default:sim2:A.SIM:QUOTE_TICK"))
+        assert not await client.exists(STREAM)
+
+
+async def _last(client: Any, number: bytes) -> bool:
+    found = await client.xrevrange(STREAM, count=1)
+    return bool(found and found[0][1].get(b"s") == number)
 
 
 async def test_md31_metrics_of_feeds(live: Live) -> None:
