@@ -189,6 +189,7 @@ class MarketDataServicer(MarketDataServiceServicer):
             bound_to=cursor.bound_to(request.subscription_ids),
             over=over,
             ends=ends,
+            message=self._hub.settings.message,
         )
 
     async def GetOrderBook(self, request: rpc.GetOrderBookRequest, _: Any) -> Any:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from services.market_data.live.log import Bounds
+from services.market_data.live.wire import MOST
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class Settings:
     ``birth`` before the first: it loads Nautilus and reaches for the venue), and started again
     after ``back_off``, doubled up to ``longest_back_off``; a life of ``healthy`` starts that anew.
     ``patience`` is how long a command waits for a connection, ``answer`` how long for an answer.
+    ``message`` is the bytes of a message to a watcher, about.
     """
 
     feeds: int = 50
@@ -29,3 +31,4 @@ class Settings:
     patience: float = 20.0
     answer: float = 10.0
     checkpoint: float = 15.0
+    message: int = MOST

@@ -6,7 +6,7 @@ What the log has dropped before it was sent is said as a gap, with a snapshot to
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from meshkit.errors import InvalidCursor, MeshError
@@ -27,7 +27,7 @@ from services.market_data.live.log import (
     ItemStatus,
     LiveChannel,
 )
-from services.market_data.live.wire import Outgoing
+from services.market_data.live.wire import MOST, Outgoing
 
 LARGEST, LARGEST_FIRST = 256 * 2**10, 2 * 2**20
 """Bytes of a message after which the next one is begun; the first has what came meanwhile too."""
@@ -79,6 +79,8 @@ class Wish:
     """Why the stream must end now; None while it may go on."""
     ends: float
     """When the token ends, unix seconds."""
+    message: int = MOST
+    """Bytes of a message, about; snapshots that are more come in several."""
 
 
 class Watch:
@@ -95,23 +97,27 @@ class Watch:
         self._timed = 0.0
 
     async def messages(self, after: str) -> AsyncIterator[bytes]:
-        """Yield responses: the first has snapshots, the last before an error a cursor."""
+        """Yield responses: those up to the first checkpoint have snapshots, the last before an
+        error a cursor.
+        """
         loop = asyncio.get_running_loop()
-        out = Outgoing()
+        out = Outgoing(self._wish.message)
         await self._attach(after, out)
         await self._collect(out, LARGEST_FIRST if self._place < self._ahead else LARGEST)
-        yield out.finish(self._cursor(), checkpoint=True)
+        for message in self._finished(out, checkpoint=True):
+            yield message
         said = sent = loop.time()
         while True:
             if loop.time() - sent < PACE:
                 await wait(self._live.hurry, sent + PACE - loop.time())
             news, over = self._live.news, self._over()
-            out = Outgoing()
+            out = Outgoing(self._wish.message)
             if over is None:
                 await self._collect(out)
             due = over is not None or loop.time() - said >= self._wish.checkpoint
             if out or due:
-                yield out.finish(self._cursor(), checkpoint=due)
+                for message in self._finished(out, checkpoint=due):
+                    yield message
                 sent = loop.time()
                 said = sent if due else said
             if over is not None:
@@ -119,6 +125,14 @@ class Watch:
             if not out:
                 rest = self._rest(loop.time(), said) if self._place == self._log.end else 0.0
                 await wait(news, rest)
+
+    def _finished(self, out: Outgoing, checkpoint: bool) -> Iterator[bytes]:
+        """Yield a response, or several when it is large: then whoever has not got the last of them
+        has only what was sent before, and a part of what is newer.
+        """
+        known = Cursor(self._log.id, self._place, self._time, partial=True)
+        yield from out.before(lambda: known.encode(self._wish.bound_to))
+        yield out.finish(self._cursor(), checkpoint)
 
     def _rest(self, now: float, said: float) -> float:
         """Return how long there is nothing to do unless there is news."""
@@ -161,6 +175,7 @@ class Watch:
             out.put(gap=convert.gap(None, restarted, end=time.time_ns()))
             await self._snapshots(new, out)
         else:
+            self._time = cursor.time
             await self._resume(cursor, new, out)
         self._turn()
 

@@ -433,7 +433,9 @@ class WatchMarketDataResponse(google.protobuf.message.Message):
     cursor: builtins.str
     """Cursor to resume after this message."""
     checkpoint: builtins.bool
-    """Whether this is a checkpoint: the first message, and at least every 15 s."""
+    """Whether this is a checkpoint: the first message (of several with the first snapshots, the last), and at least
+    every 15 s.
+    """
     @property
     def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___WatchMarketDataItem]:
         """Items, in order. Empty in a mere checkpoint."""

@@ -149,8 +149,9 @@ class MarketDataServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchMarketData(self, request, context):
-        """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item; then
-        come data, changes of item states, gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
+        """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item (when
+        they are more than 4 MB: the first messages, up to the first checkpoint); then come data, changes of item states,
+        gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
         `after_cursor` resumes: LOSSLESS without loss within the retention, CONFLATED with a snapshot. Errors:
         SUBSCRIPTION_NOT_FOUND, INVALID_FIELD (subscriptions of several feeds), INVALID_CURSOR.
         """

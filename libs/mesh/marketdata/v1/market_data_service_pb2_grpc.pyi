@@ -80,8 +80,9 @@ class MarketDataServiceStub:
         mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataRequest,
         mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataResponse,
     ]
-    """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item; then
-    come data, changes of item states, gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
+    """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item (when
+    they are more than 4 MB: the first messages, up to the first checkpoint); then come data, changes of item states,
+    gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
     `after_cursor` resumes: LOSSLESS without loss within the retention, CONFLATED with a snapshot. Errors:
     SUBSCRIPTION_NOT_FOUND, INVALID_FIELD (subscriptions of several feeds), INVALID_CURSOR.
     """
@@ -165,8 +166,9 @@ class MarketDataServiceAsyncStub:
         mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataRequest,
         mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataResponse,
     ]
-    """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item; then
-    come data, changes of item states, gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
+    """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item (when
+    they are more than 4 MB: the first messages, up to the first checkpoint); then come data, changes of item states,
+    gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
     `after_cursor` resumes: LOSSLESS without loss within the retention, CONFLATED with a snapshot. Errors:
     SUBSCRIPTION_NOT_FOUND, INVALID_FIELD (subscriptions of several feeds), INVALID_CURSOR.
     """
@@ -266,8 +268,9 @@ class MarketDataServiceServicer(metaclass=abc.ABCMeta):
         request: mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataResponse], collections.abc.AsyncIterator[mesh.marketdata.v1.market_data_service_pb2.WatchMarketDataResponse]]:
-        """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item; then
-        come data, changes of item states, gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
+        """WatchMarketData streams the data of subscriptions of one feed. The first message has a snapshot of every item (when
+        they are more than 4 MB: the first messages, up to the first checkpoint); then come data, changes of item states,
+        gaps with a fresh snapshot each, and a checkpoint at least every 15 s.
         `after_cursor` resumes: LOSSLESS without loss within the retention, CONFLATED with a snapshot. Errors:
         SUBSCRIPTION_NOT_FOUND, INVALID_FIELD (subscriptions of several feeds), INVALID_CURSOR.
         """

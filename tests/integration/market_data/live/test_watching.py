@@ -11,6 +11,7 @@ from integration.market_data.live.conftest import (
     QUICK,
     Live,
     Open,
+    Reading,
     Script,
     bars,
     books,
@@ -226,6 +227,44 @@ async def test_md20_checkpoints_and_the_end_of_a_stream(open_live: Open) -> None
     assert (unpack(caught.value).code, unpack(caught.value).reason) == ("UNAVAILABLE", "DRAINING")
     assert again.messages[-1].checkpoint
     await draining
+
+
+async def test_md20_large_snapshots_come_in_several_messages(open_live: Open) -> None:
+    """MD-20e: snapshots of many deep books are split, the last message is the checkpoint; who
+    comes back from within gets a gap and all of them, from the last nothing twice.
+    """
+    live = await open_live(replace(QUICK, message=20_000))
+    await live.feed()
+    names = [f"B{number}.SIM" for number in range(8)]
+    subscription = await live.subscribe(books(*names))
+    script = await live.venue.script()
+    await script.play(*names, rows=1_000)
+    await until(lambda: _has_books(live, names))
+    first = await _begun(live.watch(subscription, book_levels=1_000))
+    assert len(first.messages) > 3
+    assert all(each.ByteSize() < 21_000 and each.cursor for each in first.messages)
+    assert sorted(s.item.channel.instrument_id for s in first.snapshots()) == names
+    within, last = first.messages[1].cursor, first.messages[-1].cursor
+    again = await _begun(live.watch(subscription, book_levels=1_000, after_cursor=within))
+    assert again.gaps() == ["CURSOR_TRIMMED"]
+    assert sorted(s.item.channel.instrument_id for s in again.snapshots()) == names
+    resumed = live.watch(subscription, book_levels=1_000, after_cursor=last)
+    await script.play("B0.SIM", rows=2)
+    for reading in (again, resumed):
+        assert await reading.rows(2) == [1_000, 1_001]
+    assert resumed.gaps() == resumed.snapshots() == []
+
+
+async def _has_books(live: Live, names: list[str]) -> bool:
+    """Whether the service has every batch that was played."""
+    channels = live.hub.get("default", "sim").live.channels.values()
+    return sum(each.newest is not None for each in channels) == len(names)
+
+
+async def _begun(reading: Reading) -> Reading:
+    """Read to the first checkpoint."""
+    await reading.until(lambda r: r.messages and r.messages[-1].checkpoint)
+    return reading
 
 
 async def test_md20_items_are_added_and_removed_while_watched(live: Live) -> None:
