@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from mesh.marketdata.v1 import live_pb2 as live
 from mesh.marketdata.v1 import marketdata_pb2
 from meshkit import enums
 from meshkit.times import to_timestamp
+from services.market_data.engine.feed.bar_guard import BarGuards
 from services.market_data.engine.feed.books import Book, of_book, of_depth, order_book
 from services.market_data.engine.feed.capture import Buffer, Capture
 from services.market_data.engine.feed.depths import follow_book
@@ -29,6 +30,8 @@ from services.market_data.engine.feed.subscribing import (
     TRADES,
     Source,
     Wanted,
+    is_needed,
+    same_bars,
     source,
     source_of,
     subscribe,
@@ -95,6 +98,7 @@ class Channels:
         self._confirmed: set[Source] = set()
         self._connected = False
         self._loop = asyncio.get_running_loop()
+        self._guards = BarGuards(node.engine, node.msgbus, self._loop, self._too_many_bars)
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- the connection
@@ -215,8 +219,16 @@ class Channels:
                 log.exception("a channel that Nautilus cannot open")
                 self._fail(item, Trouble(UNSUPPORTED, f"Nautilus cannot make {frame.bar_type}."))
                 return
+        if isinstance(item.wanted, BarType):
+            self._guards.guard(item.wanted, instrument)
         if item.source in self._confirmed:
             self._say(item, LIVE)
+
+    def _too_many_bars(self, bar_type: BarType, failed: Trouble) -> None:
+        """Fail what bars of a type were made for, whose step is too small."""
+        for item in self._items.values():
+            if item.handler is not None and is_needed(bar_type, item.wanted):
+                self._fail(item, failed)
 
     def _handler(self, item: Item, buffer: Buffer) -> Handler:
         if self._kind(item) != item.frame.kind:
@@ -237,7 +249,8 @@ class Channels:
         if kind == DEPTH and not self._has(DEPTH) and self._has(DELTAS):
             item.source = (DELTAS, item.source[1])
         if self._has(item.source[0]):
-            return None
+            open_ = (each.wanted for each in self._items.values() if each.handler is not None)
+            return not_both(item.wanted, open_)
         return Trouble(UNSUPPORTED, f"The adapter of the venue has no {item.source[0]}.")
 
     def _has(self, kind: str) -> bool:
@@ -253,6 +266,7 @@ class Channels:
         if not self._is_used(item):
             self._confirmed.discard(item.source)
         self._execute(unsubscribe(kind, item.wanted, *self._at()))
+        self._guards.settle()
 
     def _is_used(self, item: Item) -> bool:
         """Tell whether another open channel has the same source."""
@@ -335,6 +349,15 @@ def wanted_in(frame: Open) -> Wanted:
     if frame.kind == BARS:
         return BarType.from_str(frame.bar_type)
     return InstrumentId.from_str(frame.instrument_id)
+
+
+def not_both(wanted: Wanted, others: Iterable[Wanted]) -> Trouble | None:
+    """Return why a channel cannot be beside others that are open; None when it can."""
+    other = same_bars(wanted, others)
+    if other is None:
+        return None
+    text = f"{other} is open, and {wanted} has the same bar type. Close that one first."
+    return Trouble(UNSUPPORTED, text)
 
 
 def channel_of(frame: Open) -> live.Channel:

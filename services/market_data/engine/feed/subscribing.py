@@ -1,6 +1,6 @@
 """Kinds of channels ↔ Nautilus' commands, topics and coroutines of adapters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from nautilus_trader.common.data_topics import TopicCache
@@ -65,6 +65,33 @@ def source(kind: str, wanted: Wanted) -> Source:
         return source(BARS, inner) if inner.is_internally_aggregated() else (BARS, str(inner))
     by_trades = wanted.spec.price_type == PriceType.LAST
     return (TRADES if by_trades else QUOTES), str(wanted.instrument_id)
+
+
+def needed(bar_type: BarType) -> Iterator[BarType]:
+    """Yield a type and the internal ones that it is made of."""
+    yield bar_type
+    while bar_type.is_composite() and bar_type.composite().is_internally_aggregated():
+        bar_type = bar_type.composite()
+        yield bar_type
+
+
+def is_needed(bar_type: BarType, wanted: Wanted) -> bool:
+    """Tell whether a channel is of the bars of a type, or of bars made of them."""
+    if not isinstance(wanted, BarType):
+        return False
+    return any(each.standard() == bar_type.standard() for each in needed(wanted))
+
+
+def same_bars(wanted: Wanted, others: Iterable[Wanted]) -> BarType | None:
+    """Return another type whose bars Nautilus does not tell apart from those of ``wanted``.
+
+    A bar is named without what it is made of, so only one such type can be open at a time.
+    """
+    if not isinstance(wanted, BarType):
+        return None
+    types = (other for other in others if isinstance(other, BarType))
+    alike = (other for other in types if other.standard() == wanted.standard())
+    return next((other for other in alike if str(other) != str(wanted)), None)
 
 
 def wanted_of(which: Source) -> Wanted:

@@ -1,7 +1,7 @@
 """Internal bars of a replay: Nautilus' data engine on data time, fed with what they are made of."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nautilus_trader.cache.config import CacheConfig
@@ -15,10 +15,18 @@ from nautilus_trader.model.data import BarType
 from nautilus_trader.model.identifiers import ClientId, TraderId
 
 from meshkit.nautilus.data_time import DataTimeNode, timeline_of
+from services.market_data.engine.feed.bar_guard import BarGuards, OnRefused
 from services.market_data.engine.feed.capture import Buffer
 from services.market_data.engine.feed.main import own_signals
 from services.market_data.engine.feed.node import KEPT
-from services.market_data.engine.feed.subscribing import BARS, subscribe, topic, unsubscribe
+from services.market_data.engine.feed.subscribing import (
+    BARS,
+    needed,
+    subscribe,
+    topic,
+    unsubscribe,
+)
+from services.market_data.engine.feed.troubles import Trouble
 from services.market_data.engine.replay.client import ReplayDataClient
 from services.market_data.engine.replay.track import NEVER
 
@@ -56,6 +64,9 @@ class Bars:
         self._timeline: Any = None
         self._open: dict[BarType, tuple[Buffer, Any]] = {}
         self._counts: dict[BarType, int] = {}
+        self._guards: BarGuards | None = None
+        self.on_refused: OnRefused = lambda _, __: None
+        """Called when a type has so small a step that no more of its bars are made."""
 
     @property
     def next_ns(self) -> int:
@@ -75,10 +86,12 @@ class Bars:
         buffer, _ = self._open.pop(bar_type)
         kernel: Any = self._kernel
         kernel.msgbus.unsubscribe(topic(BARS, bar_type), buffer.rows.append)
-        for each in _needed(bar_type):
+        for each in needed(bar_type):
             self._counts[each] -= 1
             if not self._counts[each]:
                 self._execute(unsubscribe(BARS, each, self._client.id, kernel.clock.timestamp_ns()))
+        assert self._guards is not None  # as the node is there
+        self._guards.settle()
         if not self._open:
             self._stop()
 
@@ -114,6 +127,7 @@ class Bars:
         engine: Any = node.kernel.data_engine
         engine.start()
         (self._client,) = engine._clients.values()
+        self._guards = BarGuards(engine, node.kernel.msgbus, self._loop, self._refused)
         self._timeline = timeline_of(node.kernel.clock)
         for bar_type, (buffer, instrument) in self._open.items():
             self._begin(bar_type, buffer, instrument)
@@ -122,10 +136,16 @@ class Bars:
         kernel: Any = self._kernel
         kernel.cache.add_instrument(instrument)
         kernel.msgbus.subscribe(topic(BARS, bar_type), buffer.rows.append)
-        for each in reversed(list(_needed(bar_type))):
+        guards = self._guards
+        assert guards is not None  # as the node is there
+        for each in reversed(list(needed(bar_type))):
             self._counts[each] = self._counts.get(each, 0) + 1
             if self._counts[each] == 1:
                 self._execute(subscribe(BARS, each, self._client.id, kernel.clock.timestamp_ns()))
+                guards.guard(each, instrument)
+
+    def _refused(self, bar_type: BarType, failed: Trouble) -> None:
+        self.on_refused(bar_type, failed)
 
     def _execute(self, command: Any) -> None:
         self._kernel.data_engine._execute_command(command)
@@ -134,16 +154,8 @@ class Bars:
         kernel: Any = self._kernel
         kernel.data_engine.stop()
         kernel.dispose()
-        self._node = self._client = self._timeline = None
+        self._node = self._client = self._timeline = self._guards = None
         self._counts.clear()
-
-
-def _needed(bar_type: BarType) -> Iterator[BarType]:
-    """Yield a type and the internal ones that it is made of."""
-    yield bar_type
-    while bar_type.is_composite() and bar_type.composite().is_internally_aggregated():
-        bar_type = bar_type.composite()
-        yield bar_type
 
 
 def _config() -> TradingNodeConfig:

@@ -18,12 +18,21 @@ from services.market_data.engine.feed.channels import (
     LIVE,
     PENDING,
     channel_of,
+    not_both,
     wanted_in,
 )
 from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
 from services.market_data.engine.feed.objects import update
-from services.market_data.engine.feed.subscribing import BARS, DELTAS, DEPTH, Wanted, source
+from services.market_data.engine.feed.subscribing import (
+    BARS,
+    DELTAS,
+    DEPTH,
+    Wanted,
+    is_needed,
+    needed,
+    source,
+)
 from services.market_data.engine.feed.troubles import REFUSED, UNSUPPORTED, Trouble, plain
 from services.market_data.engine.replay.bars import Bars
 from services.market_data.engine.replay.player import Player
@@ -65,6 +74,7 @@ class ReplayChannels:
         self._items: dict[int, Item] = {}
         self._waiting: asyncio.Queue[Item] = asyncio.Queue()
         player.on_unread = self.unread
+        bars.on_refused = self.too_many_bars
 
     # -- opening and closing
 
@@ -108,6 +118,8 @@ class ReplayChannels:
     async def _begin(self, item: Item) -> None:
         failed = await self._player.refusal(item.series)
         instrument = None
+        if failed is None:
+            failed = self._not_both(item)
         if failed is None and item.bar_type is not None:
             instrument, failed = await self._instruments.find(str(item.bar_type.instrument_id))
         if failed is not None:
@@ -150,6 +162,22 @@ class ReplayChannels:
                 if item.bar_type is not None:
                     self._bars.close(item.bar_type)
                 self._fail(item, _unread(series))
+
+    def too_many_bars(self, bar_type: BarType, failed: Trouble) -> None:
+        """Fail what bars of a type were made for, whose step is too small."""
+        for item in self._items.values():
+            if item.state == LIVE and is_needed(bar_type, item.wanted):
+                self._end(item)
+                self._fail(item, failed)
+
+    def _not_both(self, item: Item) -> Trouble | None:
+        """Return why bars cannot be made beside others, which they or those are made of."""
+        if item.bar_type is None:
+            return None
+        live_ = [each.bar_type for each in self._items.values() if each.state == LIVE]
+        open_ = [each for made in live_ if made is not None for each in needed(made)]
+        troubles = (not_both(each, open_) for each in needed(item.bar_type))
+        return next((each for each in troubles if each is not None), None)
 
     # -- states
 

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from integration.market_data.feed.conftest import Feed
 from services.market_data.live import frames
 from simulators.scripted import NAME, Script
@@ -193,3 +195,57 @@ async def test_bars_that_nautilus_cannot_make(venue: Script, start: Callable[...
         for channel in (1, 3):
             failed = await feed.item(channel, "FAILED")
             assert (failed.reason, huge in failed.message) == ("KIND_UNSUPPORTED", True)
+
+
+@pytest.mark.parametrize(
+    "bars",
+    ["1-VOLUME", "1-VALUE", "1-VOLUME_RUNS", "1-VALUE_RUNS", "1-VOLUME_IMBALANCE",
+     "1-VALUE_IMBALANCE", "1-RENKO"],
+)  # fmt: skip
+async def test_bars_of_too_small_a_step(
+    venue: Script, start: Callable[..., Any], bars: str
+) -> None:
+    """A trade that would be millions of bars ends the channel of the bars, and nothing else."""
+    kind = f"{ID}-{bars}-LAST-INTERNAL"
+    async with start(NAME, venue.config) as feed:
+        feed.send(frames.Open(1, "BAR", ID, kind), frames.Open(2, "TRADE_TICK", ID))
+        for channel in (1, 2):
+            await feed.item(channel, "LIVE")
+        venue.say(trade=["S0", "1.00", "2.000", "BUYER", "a", 1])
+        venue.say(trade=["S0", "1000000.00", "1000000000.000", "BUYER", "b", 2])
+        failed = await feed.item(1, "FAILED")
+        assert failed.reason == "KIND_UNSUPPORTED"
+        assert kind in failed.message
+        assert "Choose a step of at least" in failed.message
+        venue.say(trade=["S0", "1.00", "1000000000.000", "BUYER", "c", 3])
+        await feed.rows(2, 3)
+        feed.send(frames.Close(1), frames.Open(3, "BAR", ID, kind))
+        await feed.item(3, "LIVE")
+        venue.say(trade=["S0", "1.00", "2.000", "BUYER", "d", 4])
+        venue.say(trade=["S0", "1.02", "2.000", "BUYER", "e", 5])
+        await feed.rows(3, 1)
+
+
+async def test_bars_of_bars_of_too_small_a_step(venue: Script, start: Callable[..., Any]) -> None:
+    """Bars whose own bars are refused fail with them."""
+    small = f"{ID}-2-VOLUME-LAST-INTERNAL"
+    large = f"{ID}-1-HOUR-LAST-INTERNAL@2-VOLUME-INTERNAL"
+    async with start(NAME, venue.config) as feed:
+        feed.send(frames.Open(1, "BAR", ID, small), frames.Open(2, "BAR", ID, large))
+        await feed.item(1, "LIVE")
+        venue.say(trade=["S0", "1.00", "10000.000", "BUYER", "a", 1])
+        for channel in (1, 2):
+            assert "at least 10." in (await feed.item(channel, "FAILED")).message
+
+
+async def test_bars_that_are_not_told_apart(venue: Script, start: Callable[..., Any]) -> None:
+    """Bars of one type made of different things are refused beside each other."""
+    first, second = f"{ID}-1-HOUR-LAST-INTERNAL@1-MINUTE-EXTERNAL", f"{ID}-1-HOUR-LAST-INTERNAL"
+    async with start(NAME, venue.config) as feed:
+        feed.send(frames.Open(1, "BAR", ID, first))
+        await feed.item(1, "LIVE")
+        feed.send(frames.Open(2, "BAR", ID, second))
+        failed = await feed.item(2, "FAILED")
+        assert (failed.reason, first in failed.message) == ("KIND_UNSUPPORTED", True)
+        feed.send(frames.Close(1), frames.Close(2), frames.Open(3, "BAR", ID, second))
+        await feed.item(3, "LIVE")

@@ -103,3 +103,22 @@ async def test_an_unknown_instrument(catalog: Path, replay: Callable[..., Any]) 
         failed = await feed.item(1, "FAILED")
         assert failed.reason == "INSTRUMENT_NOT_AT_VENUE"
         assert str(BTC.id) in failed.message
+
+
+async def test_bars_that_cannot_be_made(catalog: Path, replay: Callable[..., Any]) -> None:
+    """Bars of too small a step end alone, and so do those that another open type hides."""
+    _write(catalog, Case(3_000))
+    small, minute = f"{BTC.id}-1-VALUE-LAST-INTERNAL", f"{BTC.id}-1-MINUTE-LAST-INTERNAL"
+    hidden = f"{BTC.id}-1-MINUTE-LAST-INTERNAL@15-SECOND-INTERNAL"
+    async with replay({"speed": 0}) as feed:
+        feed.send(frames.Open(1, "BAR", str(BTC.id), small))
+        feed.send(frames.Open(2, "BAR", str(BTC.id), minute))
+        await feed.item(2, "LIVE")
+        feed.send(frames.Open(3, "BAR", str(BTC.id), hidden))
+        failed = await feed.item(3, "FAILED")
+        assert (failed.reason, minute in failed.message) == ("KIND_UNSUPPORTED", True)
+        await feed.control("resume")
+        failed = await feed.item(1, "FAILED")
+        assert (failed.reason, small in failed.message) == ("KIND_UNSUPPORTED", True)
+        await feed.end()
+        assert _told(feed, 2)
