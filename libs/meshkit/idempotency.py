@@ -50,6 +50,19 @@ async def once[Response: Message](
     return response
 
 
+async def answered[Response: Message](
+    database: Database, request: Any, response_type: type[Response]
+) -> Response | None:
+    """Return the stored answer of a mutating request, None when it was not done yet.
+
+    For methods that look at what they change before ``once``: it may be gone when a request is
+    repeated. Raises ``RequestIdReused``.
+    """
+    async with database.connection() as connection:
+        stored = await _Key(request).find(connection)
+    return None if stored is None else response_type.FromString(stored)
+
+
 class _Key:
     def __init__(self, request: Any) -> None:
         who = caller()

@@ -12,7 +12,7 @@ from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
 from meshkit import enums
 from meshkit.context import caller
 from meshkit.database import Database
-from meshkit.idempotency import once
+from meshkit.idempotency import answered, once
 from meshkit.paging import page
 from meshkit.times import to_nanos
 from meshkit.watch import Batch, WatchHub
@@ -164,6 +164,9 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
     async def RestartFeed(self, request: rpc.RestartFeedRequest, _: Any) -> Any:
         """End a feed's process and start it anew."""
         project = caller().project(request.project)
+        first = await answered(self._database, request, rpc.RestartFeedResponse)
+        if first is not None:
+            return first
         found = self._open(request)
         made: list[Feed] = []
 
@@ -218,7 +221,11 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
 
         A seek needs the process, which knows the range; the rest waits for it to be needed.
         """
-        project, found = caller().project(request.project), self._open(request)
+        project = caller().project(request.project)
+        first = await answered(self._database, request, response_type)
+        if first is not None:
+            return first
+        found = self._open(request)
         _check_replay(found.live.feed)
 
         async def prepare() -> None:

@@ -45,12 +45,16 @@ class HistoryJobServicer(HistoryJobServiceServicer):
 
     async def RequestHistory(self, request: rpc.RequestHistoryRequest, _: Any) -> Any:
         """Make a job of a request."""
-        job = self._job_of(request)
 
-        async def work(tx: Any) -> rpc.RequestHistoryResponse:
+        async def prepare() -> HistoryJob:
+            return self._job_of(request)
+
+        async def work(tx: Any, job: HistoryJob) -> rpc.RequestHistoryResponse:
             return rpc.RequestHistoryResponse(job=message(await self._jobs.store(tx, job)))
 
-        response = await once(self._database, request, rpc.RequestHistoryResponse, work)
+        response = await once(
+            self._database, request, rpc.RequestHistoryResponse, work, prepare=prepare
+        )
         self._jobs.start(response.job.history_job_id)
         return response
 

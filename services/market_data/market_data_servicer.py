@@ -12,7 +12,7 @@ from meshkit import enums
 from meshkit.context import caller
 from meshkit.database import Database
 from meshkit.errors import Draining, MeshError, TokenExpired
-from meshkit.idempotency import once
+from meshkit.idempotency import answered, once
 from meshkit.paging import page
 from services.market_data.engine import bar_types
 from services.market_data.errors import bad_field
@@ -43,6 +43,9 @@ class MarketDataServicer(MarketDataServiceServicer):
     async def CreateSubscription(self, request: rpc.CreateSubscriptionRequest, _: Any) -> Any:
         """Store a subscription and open its channels."""
         row = _new(request, caller().project(request.project))
+        first = await answered(self._database, request, rpc.CreateSubscriptionResponse)
+        if first is not None:
+            return first
         self._hub.find(*row.feed_key)
 
         async def work(tx: Any) -> tuple[Subscription, rpc.CreateSubscriptionResponse]:
@@ -59,6 +62,9 @@ class MarketDataServicer(MarketDataServiceServicer):
         """Add and remove items."""
         adds = _channels("add_channels", request.add_channels)
         removes = convert.channels_of("remove_channels", request.remove_channels)
+        first = await answered(self._database, request, rpc.UpdateSubscriptionResponse)
+        if first is not None:
+            return first
         old = self._held(request.subscription_id).row
 
         async def work(tx: Any) -> tuple[Subscription, rpc.UpdateSubscriptionResponse]:
@@ -119,6 +125,9 @@ class MarketDataServicer(MarketDataServiceServicer):
         return await self._record(request, rpc.StopRecordingResponse, False)
 
     async def _record(self, request: Any, response_type: Any, recording: bool) -> Any:
+        first = await answered(self._database, request, response_type)
+        if first is not None:
+            return first
         old = self._held(request.subscription_id).row
         feed = self._hub.find(*old.feed_key)
         if recording and feed.is_replay:

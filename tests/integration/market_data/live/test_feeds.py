@@ -168,6 +168,21 @@ async def test_md28_a_replay_is_controlled_and_goes_on_where_it_was(open_live: O
     assert (got.code, got.reason) == ("FAILED_PRECONDITION", "NOT_RECORDABLE")
 
 
+async def test_md28_a_repeat_gets_the_first_answer_when_the_replay_is_gone(live: Live) -> None:
+    """MD-28d: control that is repeated after the replay was deleted gets its first answer, also
+    when a feed of another venue has its id now.
+    """
+    await live.feed(venue="REPLAY")
+    request = rpc.PauseReplayRequest(request_id=new_id(), feed_id="sim")
+    first = await live.feeds.PauseReplay(request)
+    assert first.feed.replay.paused
+    deletion = rpc.DeleteFeedRequest(request_id=new_id(), feed_id="sim")
+    await live.feeds.DeleteFeed(deletion)
+    assert await live.feeds.PauseReplay(request) == first
+    await live.feed()
+    assert await live.feeds.PauseReplay(request) == first
+
+
 async def _position(live: Live, seconds: int) -> bool:
     return (await live.get_feed("replay")).replay.position.seconds == seconds
 

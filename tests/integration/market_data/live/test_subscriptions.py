@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 
@@ -16,6 +17,7 @@ from integration.market_data.live.conftest import (
     quotes,
     until,
 )
+from mesh.marketdata.v1 import feed_service_pb2 as feed_rpc
 from mesh.marketdata.v1 import live_pb2 as pb
 from mesh.marketdata.v1 import market_data_service_pb2 as rpc
 from meshkit.database import Database
@@ -52,6 +54,36 @@ async def test_md26_a_subscription_is_kept_as_it_was_asked_for(live: Live) -> No
 
 async def _is_live(live: Live, subscription_id: str) -> bool:
     return all(i.state == pb.ITEM_STATE_LIVE for i in (await live.get(subscription_id)).items)
+
+
+async def test_md26_a_repeat_gets_the_first_answer_when_all_is_gone(live: Live) -> None:
+    """MD-26g: a request that is repeated after its subscription and feed were deleted gets its
+    first answer; a new one is told that they are not there.
+    """
+    await live.feed()
+    create = rpc.CreateSubscriptionRequest(
+        request_id=new_id(), feed_id="sim", channels=quotes("A.SIM")
+    )
+    made = (await live.data.CreateSubscription(create)).subscription
+    about = {"subscription_id": made.subscription_id}
+    calls: list[tuple[Any, Any]] = [
+        (live.data.UpdateSubscription, rpc.UpdateSubscriptionRequest(**about)),
+        (live.data.StartRecording, rpc.StartRecordingRequest(**about)),
+        (live.data.StopRecording, rpc.StopRecordingRequest(**about)),
+        (live.feeds.RestartFeed, feed_rpc.RestartFeedRequest(feed_id="sim")),
+    ]
+    calls[0][1].add_channels.extend(quotes("B.SIM"))
+    for _, request in calls:
+        request.request_id = new_id()
+    calls.append((live.data.CreateSubscription, create))
+    answers = [await call(request) for call, request in calls]
+    await live.delete(made.subscription_id)
+    deletion = feed_rpc.DeleteFeedRequest(request_id=new_id(), feed_id="sim")
+    await live.feeds.DeleteFeed(deletion)
+    assert [await call(request) for call, request in calls] == answers
+    for call, request in calls:
+        request.request_id = new_id()
+        assert (await failure(call(request))).code == "NOT_FOUND"
 
 
 async def test_md26_channels_are_counted(live: Live) -> None:

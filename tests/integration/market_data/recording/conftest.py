@@ -73,10 +73,11 @@ class ScriptedVenue:
     newest_first: bool = False
     troubles: list[Exception] = field(default_factory=list)
     asked: list[tuple[int, int]] = field(default_factory=list)
+    feeds: set[str] = field(default_factory=lambda: {FEED, "replay"})
 
     def find(self, project: str, feed_id: str) -> Feed:
         """Return the feed; ``replay`` is a replay."""
-        if feed_id not in {FEED, "replay"}:
+        if feed_id not in self.feeds:
             raise no_feed(project, feed_id)
         return Feed(project, feed_id, OWNER, "REPLAY" if feed_id == "replay" else "SIM", "{}", 0)
 

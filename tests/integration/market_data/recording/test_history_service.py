@@ -85,7 +85,9 @@ async def ended(stub: Any, job_id: str) -> rpc.HistoryJob:
 
 
 async def test_md94_a_request_is_done_once(lab: Lab, jobs: Any) -> None:
-    """MD-94a: a repeated request is one job, which is got and listed by state, page by page."""
+    """MD-94a: a repeated request is one job, though its feed is gone by then; jobs are got and
+    listed by state, page by page.
+    """
     lab.venue.rows = [trade(n) for n in range(10)]
     asked = request()
     first = (await jobs.RequestHistory(asked)).job
@@ -104,6 +106,9 @@ async def test_md94_a_request_is_done_once(lab: Lab, jobs: Any) -> None:
     assert found == [second.history_job_id, first.history_job_id]
     failed = rpc.ListHistoryJobsRequest(state=rpc.HISTORY_JOB_STATE_FAILED)
     assert not (await jobs.ListHistoryJobs(failed)).jobs
+    lab.venue.feeds.clear()
+    assert (await jobs.RequestHistory(asked)).job == first
+    assert (await failure(jobs.RequestHistory(request()))).reason == "FEED_NOT_FOUND"
 
 
 async def test_md94_jobs_are_watched_cancelled_and_deleted(lab: Lab, jobs: Any) -> None:
