@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 LOCKS := deploy/locks
 UV := $(BIN)/uv
 PYTHON = $(shell deploy/find-python)
+# Most tests wait for processes; two at a time leave the cores busy and no test in want of them.
+WORKERS ?= 2
 TESTS ?= tests/unit tests/contract tests/integration tests/e2e tests/chaos
 SYNC = VIRTUAL_ENV=$(1) $(UV) pip sync -q --require-hashes
 
@@ -41,6 +43,7 @@ $(VENV)/.ready: $(UV) $(LOCKS)/all.txt pyproject.toml
 
 lock: setup ## Resolve the dependencies into deploy/locks; UPGRADE=1 takes the newest versions
 	@deploy/lock $(UV) $(UPGRADE)
+	@touch $(UV)
 
 protos: setup .venv-protos/.ready ## Generate Python from the contracts into libs/
 	@protos/generate.sh $(CURDIR)/.venv-protos/bin/python $(CURDIR)/libs
@@ -66,7 +69,7 @@ typecheck: setup ## Check the types
 	@$(BIN)/mypy libs/meshkit libs/meshclient libs/meshnautilus services tests
 
 test: setup ## Run every test that needs no Debian package
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
 
 test-system: setup ## Run the tests that need Debian packages (see .ci/run)
 	@$(BIN)/python -m pytest tests/system
