@@ -73,11 +73,12 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
             return rpc.CreateFeedResponse(feed=view)
 
         async def create() -> rpc.CreateFeedResponse:
-            response = await once(
-                self._database, request, rpc.CreateFeedResponse, work, prepare=prepare
-            )
-            for stored in made:
-                self._hub.put_feed(stored)
+            async with self._hub.naming(*feed.key):
+                response = await once(
+                    self._database, request, rpc.CreateFeedResponse, work, prepare=prepare
+                )
+                for stored in made:
+                    self._hub.put_feed(stored)
             return response
 
         return await to_its_end(create())
@@ -154,9 +155,10 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
             return rpc.DeleteFeedResponse()
 
         async def delete() -> rpc.DeleteFeedResponse:
-            response = await once(self._database, request, rpc.DeleteFeedResponse, work)
-            for feed in gone:
-                await self._hub.drop_feed(feed)
+            async with self._hub.naming(project, request.feed_id):
+                response = await once(self._database, request, rpc.DeleteFeedResponse, work)
+                for feed in gone:
+                    await self._hub.drop_feed(feed)
             return response
 
         return await to_its_end(delete())
@@ -245,7 +247,8 @@ class FeedServicer(VenueMethods, ReplayMethods, FeedServiceServicer):
             async with found.changing:
                 response = await once(self._database, request, response_type, work, prepare=prepare)
                 for row in made:
-                    self._hub.put_feed(row)
+                    if self._hub.feeds.get(row.key) is found:  # else it is deleted meanwhile
+                        self._hub.put_feed(row)
             return response
 
         made: list[Feed] = []

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from mesh.marketdata.v1 import live_pb2 as pb
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
@@ -67,6 +68,7 @@ class LiveHub:
         self._database, self._start, self._catalog = database, start, catalog
         self._recorder, self._taps = recorder, taps
         self._starting: set[asyncio.Task[None]] = set()
+        self._naming: WeakValueDictionary[Key, asyncio.Lock] = WeakValueDictionary()
 
     async def __aenter__(self) -> "LiveHub":
         async with self._database.connection() as tx:
@@ -99,6 +101,16 @@ class LiveHub:
     def find(self, project: str, feed_id: str) -> Feed:
         """Return a feed as stored; raises ``FeedNotFound``."""
         return self.get(project, feed_id).live.feed
+
+    @asynccontextmanager
+    async def naming(self, project: str, feed_id: str) -> AsyncIterator[None]:
+        """Let one at a time create or delete a feed of an id, in the database and here."""
+        key = project, feed_id
+        lock = self._naming.get(key)
+        if lock is None:
+            lock = self._naming[key] = asyncio.Lock()
+        async with lock:
+            yield
 
     def put_feed(self, feed: Feed) -> None:
         """Take a feed that is stored, or as it was changed."""

@@ -3,11 +3,13 @@
 import asyncio
 from typing import Any
 
+import grpc.aio
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from integration.failures import failure
+from integration.failures import failure, unpack
 from integration.market_data.live.conftest import (
+    SECONDS,
     Live,
     Open,
     books,
@@ -78,6 +80,26 @@ async def _told(watching: object) -> list[tuple[str, str, bool]]:
             state = pb.FeedState.Name(change.feed.state).removeprefix("FEED_STATE_")
             told.append((change.feed.feed_id, state, change.deleted))
     return told
+
+
+async def test_md27_a_feed_that_is_deleted_and_made_anew_at_once(live: Live) -> None:
+    """MD-27d: a feed made while another of its id is being deleted is there afterwards."""
+    await live.feed()
+    for _ in range(40):
+        deletion = rpc.DeleteFeedRequest(request_id=new_id(), feed_id="sim")
+        _, made = await asyncio.gather(live.feeds.DeleteFeed(deletion), _made(live))
+        assert (await live.get_feed()).meta.create_time == made.meta.create_time
+
+
+async def _made(live: Live) -> pb.Feed:
+    """Create a feed as soon as its id is free."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            try:
+                return await live.feed()
+            except grpc.aio.AioRpcError as error:
+                if unpack(error).reason != "FEED_EXISTS":
+                    raise
 
 
 async def test_md27_instruments_of_the_venue(live: Live) -> None:
