@@ -69,6 +69,8 @@ class ScriptedConfig(LiveDataClientConfig, frozen=True):
     control: str = ""
     instruments: int = 3
     lacks: tuple[str, ...] = ()
+    depth: bool = True
+    """Whether the adapter has a coroutine for depth."""
 
 
 class ScriptedDataClient(LiveMarketDataClient):
@@ -199,6 +201,13 @@ for _kind in (
         setattr(ScriptedDataClient, f"_{_verb}_{_kind}", _coroutine(f"{_verb}_{_kind}"))
 
 
+class Depthless(ScriptedDataClient):
+    """An adapter of a venue that has books, but no depth of ten levels."""
+
+    _subscribe_order_book_depth = LiveMarketDataClient._subscribe_order_book_depth
+    _unsubscribe_order_book_depth = LiveMarketDataClient._unsubscribe_order_book_depth
+
+
 # -- rows: what a test sends → Nautilus objects
 
 
@@ -268,7 +277,8 @@ class ScriptedFactory(LiveDataClientFactory):
     ) -> ScriptedDataClient:
         """Return a client."""
         parts = {"loop": loop, "msgbus": msgbus, "cache": cache, "clock": clock}
-        return ScriptedDataClient(config, InstrumentProvider(), **parts)
+        made = ScriptedDataClient if config.depth else Depthless
+        return made(config, InstrumentProvider(), **parts)
 
 
 ADAPTER = VenueAdapter(NAME, ScriptedConfig, ScriptedFactory, venues=(NAME,))

@@ -48,6 +48,8 @@ class Buffer:
         self.latest: Any = None
         self.dropped_since = 0
         self.before_sweep: Callable[[], None] | None = None
+        self.followed: Any = None
+        """Of rows made of a book: the newest changes that are in it."""
 
 
 class Capture:

@@ -16,7 +16,7 @@ from meshkit.times import to_timestamp
 from services.market_data.engine.feed.bar_guard import BarGuards
 from services.market_data.engine.feed.books import Book, of_book, of_depth, order_book
 from services.market_data.engine.feed.capture import Buffer, Capture
-from services.market_data.engine.feed.depths import follow_book
+from services.market_data.engine.feed.depths import follow_book, whole_book
 from services.market_data.engine.feed.hooks import implements
 from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
@@ -115,6 +115,8 @@ class Channels:
     def disconnected(self, reason: str, message: str) -> None:
         """Tell that what is open may be out of date."""
         self._connected = False
+        for buffer in self._followers():
+            buffer.followed = None  # the book may be out of date until its next snapshot
         for item in self._items.values():
             if item.state == LIVE:
                 self._say(item, STALE, reason, message)
@@ -212,7 +214,9 @@ class Channels:
         item.handler = self._handler(item, buffer)
         kind = self._kind(item)
         self._node.msgbus.subscribe(topic(kind, item.wanted), item.handler)
-        if not (kind == DELTAS and self._is_used(item)):  # a second time would empty the book
+        if kind == DELTAS and self._is_used(item):  # a second time would empty the book
+            self._begin_book(item, buffer)
+        else:
             try:
                 self._execute(subscribe(kind, item.wanted, *self._at()))
             except Exception:  # such as bars of a step too large: the others must go on
@@ -229,6 +233,28 @@ class Channels:
         for item in self._items.values():
             if item.handler is not None and is_needed(bar_type, item.wanted):
                 self._fail(item, failed)
+
+    def _begin_book(self, item: Item, buffer: Buffer) -> None:
+        """Let changes of a book that is followed already begin with the whole of it."""
+        if item.frame.kind != DELTAS:
+            return
+        for followed in self._followers(item.source):
+            if followed.followed is not None:
+                book = self._node.cache.order_book(item.wanted)
+                buffer.rows.extend(whole_book(book, followed.followed))
+                self._capture.wake()
+                return
+
+    def _followers(self, which: Source | None = None) -> list[Buffer]:
+        """Return the buffers whose rows are made of a book, of a source or of all, up to date."""
+        items = [each for each in self._items.values() if self._kind(each) != each.frame.kind]
+        numbers = [each.frame.channel for each in items if which in (None, each.source)]
+        found = map(self._capture.find, numbers)
+        buffers = [each for each in found if each is not None]
+        for each in buffers:
+            if each.before_sweep is not None:
+                each.before_sweep()
+        return buffers
 
     def _handler(self, item: Item, buffer: Buffer) -> Handler:
         if self._kind(item) != item.frame.kind:

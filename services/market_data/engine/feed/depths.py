@@ -1,10 +1,18 @@
-"""The ten best levels of a book that comes as changes, for venues that send no such depth."""
+"""What is made of a book that comes as changes: its ten best levels, for venues that send no such
+depth, and the whole of it, for those who come later.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
-from nautilus_trader.model.data import NULL_ORDER, BookOrder, OrderBookDepth10
-from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.data import (
+    NULL_ORDER,
+    BookOrder,
+    OrderBookDelta,
+    OrderBookDeltas,
+    OrderBookDepth10,
+)
+from nautilus_trader.model.enums import BookAction, OrderSide, RecordFlag
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Price, Quantity
 
@@ -26,6 +34,7 @@ def follow_book(buffer: Buffer, cache: Any, instrument_id: InstrumentId) -> Call
             return
         deltas = newest.pop()
         newest.clear()
+        buffer.followed = deltas
         book = cache.order_book(instrument_id)
         levels = (_side(book.bids(), OrderSide.BUY), _side(book.asks(), OrderSide.SELL))
         if levels != shown[0]:
@@ -36,9 +45,29 @@ def follow_book(buffer: Buffer, cache: Any, instrument_id: InstrumentId) -> Call
     return newest.append
 
 
-def _side(levels: list[Any], side: OrderSide) -> list[tuple[Price, Quantity, int]]:
+def whole_book(book: Any, newest: OrderBookDeltas) -> list[OrderBookDelta]:
+    """Return the changes that make an empty book this one, as a venue's snapshot does.
+
+    They have the times of the newest changes that are in it: what comes later is not before them.
+    """
+    stamp = newest.sequence, newest.ts_event, newest.ts_init
+    bids, asks = _side(book.bids(), OrderSide.BUY, None), _side(book.asks(), OrderSide.SELL, None)
+    orders = [BookOrder(OrderSide.BUY, price, size, 0) for price, size, _ in bids]
+    orders += [BookOrder(OrderSide.SELL, price, size, 0) for price, size, _ in asks]
+    of, snapshot, last = newest.instrument_id, RecordFlag.F_SNAPSHOT, RecordFlag.F_LAST
+    clear = snapshot if orders else snapshot | last
+    made = [OrderBookDelta(of, BookAction.CLEAR, NULL_ORDER, clear, *stamp)]
+    for left, order in zip(range(len(orders) - 1, -1, -1), orders, strict=True):
+        flags = snapshot if left else snapshot | last
+        made.append(OrderBookDelta(of, BookAction.ADD, order, flags, *stamp))
+    return made
+
+
+def _side(
+    levels: list[Any], side: OrderSide, most: int | None = LEVELS
+) -> list[tuple[Price, Quantity, int]]:
     made = []
-    for level in levels[:LEVELS]:
+    for level in levels[:most]:
         orders = level.orders()
         precision = max(order.size.precision for order in orders)
         raw = sum(order.size.raw for order in orders)

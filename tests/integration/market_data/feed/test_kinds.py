@@ -1,13 +1,14 @@
 """Each kind of data, from an adapter to the frames of a feed's process."""
 
 import struct
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
 from integration.market_data.feed.conftest import Feed
 from mesh.marketdata.v1 import live_pb2 as live
 from services.market_data.live import frames
-from simulators.scripted import Script
+from simulators.scripted import NAME, Script
 
 ID = "S0.SCRIPTED"
 
@@ -166,6 +167,28 @@ async def test_depth(feed: Feed, venue: Script) -> None:
     assert _integers(columns.depths.bid_size) == [1000 * n for n in range(1, 11)]
     assert _integers(columns.depths.ask_price)[0] == 10100
     assert columns.depths.ask_count == struct.pack("<10I", *[2] * 10)
+
+
+async def test_a_book_that_is_open_as_depth(venue: Script, start: Callable[..., Any]) -> None:
+    """Changes of a book that depth is made of already begin with the whole book."""
+    async with start(NAME, {**venue.config, "depth": False}) as feed:
+        await _open(feed, 1, "ORDER_BOOK_DEPTH10")
+        rows: list[list[Any]] = [["CLEAR", "NO_ORDER_SIDE", "0", "0", 0, 32, 7]]
+        rows += [["ADD", "BUY", f"{99 - n}.00", "1.000", 0, 32, 7] for n in range(20)]
+        rows += [["ADD", "SELL", "101.50", "2.000", 0, 160, 7]]
+        venue.say(deltas=["S0", rows, 9])
+        await feed.rows(1, 1)
+        await _open(feed, 2, "ORDER_BOOK_DELTA")
+        await feed.rows(2, 22)
+        venue.say(deltas=["S0", [["UPDATE", "BUY", "99.00", "3.000", 0, 128, 8]], 10])
+        whole, after = _batches(await feed.rows(2, 23))
+        assert whole.deltas.action == bytes([4] + [1] * 21)
+        assert _integers(whole.deltas.price)[1:] == [9900 - 100 * n for n in range(20)] + [10150]
+        assert whole.deltas.flags == bytes([32] * 21 + [160])
+        assert set(_integers(whole.deltas.sequence)) == {7}
+        assert set(_integers(whole.ts_event)) == {9}
+        assert _integers(whole.ts_init)[-1] <= _integers(after.ts_init)[0]
+        assert venue.calls.count(("subscribe_order_book_deltas", ID)) == 1
 
 
 async def test_prices_and_funding(feed: Feed, venue: Script) -> None:
