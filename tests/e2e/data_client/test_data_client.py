@@ -170,7 +170,7 @@ async def test_nd03_live_data_of_a_venue_reaches_a_node(
             },
         )
         assert await client.market_data.list(feed_id="binance") == []
-    sent = _sent(venue, "spot/btcusdt@trade")
+    sent = _sent(venue, "spot/btcusdt@aggTrade")
     ids = [int(row[1]["trade_id"]) for row in seen["trades"]]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     assert [row[1]["price"] for row in seen["trades"]] == [sent[number] for number in ids]
@@ -183,7 +183,7 @@ async def test_nd03_live_data_of_a_venue_reaches_a_node(
 def _sent(venue: str, channel: str) -> dict[int, str]:
     """Return the prices of the trades that the venue sent, by id."""
     with urllib.request.urlopen(f"http://{venue}/_sim/sent?channel={channel}") as answer:
-        return {row["t"]: row["p"] for row in json.load(answer)}
+        return {row["a"]: row["p"] for row in json.load(answer)}
 
 
 def test_nd04_a_node_without_the_mesh_says_why(tmp_path: Path) -> None:
