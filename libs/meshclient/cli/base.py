@@ -14,6 +14,7 @@ from rich.console import Console
 
 from meshclient import profiles
 from meshclient.cli.hints import hint
+from meshclient.cli.leaving import leaving
 from meshclient.cli.output import Output
 from meshclient.client import MeshClient
 from meshclient.errors import JobFailed, MeshClientError, UsageError
@@ -99,10 +100,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
 
 def _run(work: Work, shell: Shell, values: dict[str, Any]) -> None:
     async def main() -> None:
-        try:
-            await work(shell, **values)
-        finally:
-            await shell.close()
+        with leaving(INTERRUPTED):
+            try:
+                await work(shell, **values)
+            finally:
+                await shell.close()
 
     try:
         asyncio.run(main())
