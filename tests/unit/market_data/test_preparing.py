@@ -180,7 +180,7 @@ def test_md03_lines_are_counted_over_blocks(
         (b"", (), "not CSV"),
         (b"timestamp,open\n1,2\n", (), "no column 'high'"),
         (b"timestamp,open,high,low,close\n", (), "no rows"),
-        (gzip.compress(b"x" * 100), (), "BAD_FILE"),
+        (gzip.compress(b"x" * 100, mtime=0), (), "BAD_FILE"),
         (b"PAR1 not really", ("PARQUET",), "not Parquet"),
         (b"1,2,3\n", ("BINANCE_KLINES",), "3 columns"),
         (b"1,2\n", ("BINANCE_TRADES",), "TRADE_TICK"),
