@@ -5,6 +5,7 @@ whole mesh for those that watch live data through it.
 import asyncio
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -16,6 +17,16 @@ import redis.asyncio
 from running_mesh import RunningMesh, start_mesh
 from services.up.embedded.postgres import postgres
 from services.up.embedded.valkey import valkey
+
+
+def pytest_configure() -> None:
+    """Listen to Ctrl-C also when the tests were started in the background of a shell.
+
+    A shell without job control has its background ignore it, every child inherits that, and a
+    command that a test interrupts would not hear it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

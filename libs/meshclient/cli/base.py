@@ -14,7 +14,6 @@ from rich.console import Console
 
 from meshclient import profiles
 from meshclient.cli.hints import hint
-from meshclient.cli.leaving import leaving
 from meshclient.cli.output import Output
 from meshclient.client import MeshClient
 from meshclient.errors import JobFailed, MeshClientError, UsageError
@@ -100,11 +99,10 @@ def command(app: typer.Typer, name: str) -> Callable[[Work], Work]:
 
 def _run(work: Work, shell: Shell, values: dict[str, Any]) -> None:
     async def main() -> None:
-        with leaving(INTERRUPTED):
-            try:
-                await work(shell, **values)
-            finally:
-                await shell.close()
+        try:
+            await work(shell, **values)
+        finally:
+            await shell.close()
 
     try:
         asyncio.run(main())
