@@ -9,9 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import grpc.aio
 import pyarrow as pa
 import pytest
 
+from integration.failures import unpack
 from integration.market_data.conftest import new_id
 from integration.market_data.live.conftest import (  # noqa: F401 - fixtures
     Live,
@@ -88,12 +90,17 @@ class Recorded:
 
     async def trade_ids(self) -> list[int]:
         """Return the ids of the trades that are stored."""
-        return [int(each) for each in (await self.read("TRADE_TICK"))["trade_id"].to_pylist()]
+        return ids_of(await self.read("TRADE_TICK"))
 
     async def missed(self, name: str) -> list[Any]:
         """Return the recorded gaps of a kind."""
         request = rpc.GetCoverageRequest(kind=kind(name), instrument_id=ID)
         return list((await self.history.GetCoverage(request)).recorded_gaps)
+
+
+def ids_of(trades: pa.Table) -> list[int]:
+    """Return the ids of trades."""
+    return [int(each) for each in trades["trade_id"].to_pylist()]
 
 
 type Begin = Any
@@ -153,10 +160,11 @@ async def test_md95_what_the_venue_sends_is_recorded(begin: Begin, exchange: Bin
 
 
 async def _enough(recorded: Recorded, name: str, rows: int) -> Any:
+    """Return what is stored once that is so many rows; before the first there is NO_DATA."""
     try:
         table = await recorded.read(name)
-    except Exception as error:
-        if "NO_DATA" not in str(error.args) and "There is no" not in str(error):
+    except grpc.aio.AioRpcError as error:
+        if unpack(error).reason != "NO_DATA":
             raise
         return None
     return table if table.num_rows >= rows else None
@@ -182,7 +190,8 @@ async def test_md95_no_hole_in_trades(begin: Begin, exchange: Binance) -> None:
             exchange.quote("spot", "BTCUSDT")
 
     async def whole() -> bool:
-        return sorted(await recorded.trade_ids()) == [each.id for each in there[first:]]
+        stored = await _enough(recorded, "TRADE_TICK", 1)
+        return stored is not None and sorted(ids_of(stored)) == [each.id for each in there[first:]]
 
     trades(20)
     await until(whole)
