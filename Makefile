@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 LOCKS := deploy/locks
 UV := $(BIN)/uv
 PYTHON = $(shell deploy/find-python)
-# Most tests wait for processes, so that two at a time are not in want of two cores.
-WORKERS ?= 2
+# Most tests wait for processes, so that three at a time are not in want of two cores.
+WORKERS ?= 3
 TESTS ?= tests/unit tests/contract tests/integration tests/e2e tests/chaos
 SYNC = VIRTUAL_ENV=$(1) $(UV) pip sync -q --require-hashes
 
