@@ -264,12 +264,92 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """In Failure.reason. Data that the run had pinned was deleted or replaced. Create the run again."""
     ERROR_REASON_ENGINE_FAILED: _ErrorReason.ValueType  # 411
     """In Failure.reason. Nautilus refused the venues, the data or the run. The message says why."""
+    ERROR_REASON_TRADER_NOT_FOUND: _ErrorReason.ValueType  # 500
+    """NOT_FOUND. Metadata: `trader_id`. No such trader in the project. See ListTraders."""
+    ERROR_REASON_TRADER_EXISTS: _ErrorReason.ValueType  # 501
+    """ALREADY_EXISTS. Metadata: `trader_id`. The project has a trader of this id. Choose another id, or update that one."""
+    ERROR_REASON_TRADER_SPEC_INVALID: _ErrorReason.ValueType  # 502
+    """INVALID_ARGUMENT with BadRequest. The parts of a trader's spec do not fit together. Mend the fields named."""
+    ERROR_REASON_TRADER_RUNNING: _ErrorReason.ValueType  # 503
+    """FAILED_PRECONDITION. Metadata: `trader_id`, `state`. The trader runs. Stop it first, and wait until it has."""
+    ERROR_REASON_TRADER_NOT_RUNNING: _ErrorReason.ValueType  # 504
+    """FAILED_PRECONDITION. Metadata: `trader_id`, `state`. The trader does not run. Start it first."""
+    ERROR_REASON_TRADER_HALTED: _ErrorReason.ValueType  # 505
+    """FAILED_PRECONDITION. Metadata: `trader_id`, `halt_id`. A halt is in force. ResetHalt, once its cause is gone."""
+    ERROR_REASON_TRADER_NOT_FLAT: _ErrorReason.ValueType  # 506
+    """FAILED_PRECONDITION. Metadata: `trader_id`. Orders or positions are open at a real venue. Flatten first, or force."""
+    ERROR_REASON_TRADER_STRATEGY_NOT_FOUND: _ErrorReason.ValueType  # 507
+    """NOT_FOUND. Metadata: `trader_id`, `order_id_tag`. The trader has no such strategy. See GetTrader."""
+    ERROR_REASON_TRADER_UNRESPONSIVE: _ErrorReason.ValueType  # 508
+    """UNAVAILABLE. Metadata: `trader_id`. The trader's process does not answer in time. Look at its state and log."""
+    ERROR_REASON_TRADER_DIED: _ErrorReason.ValueType  # 509
+    """In Trader.reason. The trader's process died; it is started again with back-off."""
+    ERROR_REASON_TRADER_FAILED: _ErrorReason.ValueType  # 510
+    """In Trader.reason. Its process died too often, or cannot start. Look at its log, mend the cause, then StartTrader."""
+    ERROR_REASON_LEASE_LOST: _ErrorReason.ValueType  # 511
+    """In Trader.reason and Trader.restrictions. The lease has ended, because the database is out of reach: no new or
+    increasing order is sent until it is renewed.
+    """
+    ERROR_REASON_RECONCILIATION_FAILED: _ErrorReason.ValueType  # 512
+    """In Trader.reason. What the venue reports does not fit what the trader knows. Look at its log."""
+    ERROR_REASON_LOG_UNAVAILABLE: _ErrorReason.ValueType  # 513
+    """UNAVAILABLE. Metadata: `trader_id`. The log is on another host, or gone."""
+    ERROR_REASON_DATA_UNAVAILABLE: _ErrorReason.ValueType  # 514
+    """In Trader.reason. The data of the trader has stopped: its feed or replay is out of reach or at fault."""
+    ERROR_REASON_ORDER_NOT_FOUND: _ErrorReason.ValueType  # 515
+    """NOT_FOUND. Metadata: `client_order_id`. The trader has no such order. See ListOrders."""
+    ERROR_REASON_ORDER_CLOSED: _ErrorReason.ValueType  # 516
+    """FAILED_PRECONDITION. Metadata: `client_order_id`, `status`. The order is closed. There is nothing to change."""
+    ERROR_REASON_ORDER_INVALID: _ErrorReason.ValueType  # 517
+    """INVALID_ARGUMENT with BadRequest. The order breaks a rule of its type or instrument, such as the price increment.
+    Mend the fields named.
+    """
+    ERROR_REASON_ORDER_ID_REUSED: _ErrorReason.ValueType  # 518
+    """ALREADY_EXISTS. Metadata: `client_order_id`. The id was used for another order, and nothing was sent. Use a new id."""
+    ERROR_REASON_ORDER_DENIED: _ErrorReason.ValueType  # 519
+    """FAILED_PRECONDITION. Metadata: `client_order_id`. The risk engine denied the order; the message says why."""
+    ERROR_REASON_COMMAND_EXPIRED: _ErrorReason.ValueType  # 520
+    """In Command.reason. The trader came to the command after its expire time; nothing was sent. Send a new one if it is
+    still wanted.
+    """
+    ERROR_REASON_COMMAND_NOT_FOUND: _ErrorReason.ValueType  # 521
+    """NOT_FOUND. Metadata: `command_id`. No such command in the caller's projects."""
+    ERROR_REASON_POSITION_NOT_FOUND: _ErrorReason.ValueType  # 522
+    """NOT_FOUND. Metadata: `position_id`. The trader has no such open position. See ListPositions."""
+    ERROR_REASON_HALT_NOT_FOUND: _ErrorReason.ValueType  # 523
+    """NOT_FOUND. Metadata: `halt_id`. No such halt. See ListHalts."""
+    ERROR_REASON_FLATTEN_NOT_FOUND: _ErrorReason.ValueType  # 524
+    """NOT_FOUND. Metadata: `flatten_id`. No such flatten."""
+    ERROR_REASON_LIMITS_INVALID: _ErrorReason.ValueType  # 525
+    """INVALID_ARGUMENT with BadRequest. The limits cannot be watched; the fields say why."""
+    ERROR_REASON_CREDENTIAL_NOT_FOUND: _ErrorReason.ValueType  # 526
+    """NOT_FOUND. Metadata: `credential_id`. No such credential in the project. See ListCredentials."""
+    ERROR_REASON_CREDENTIAL_EXISTS: _ErrorReason.ValueType  # 527
+    """ALREADY_EXISTS. Metadata: `credential_id`. The project has a credential of this id. Update it, or choose another id."""
+    ERROR_REASON_CREDENTIAL_INVALID: _ErrorReason.ValueType  # 528
+    """INVALID_ARGUMENT. Metadata: `field`. The adapter has no such secret, or one that it needs is missing."""
+    ERROR_REASON_CREDENTIAL_EXPIRED: _ErrorReason.ValueType  # 529
+    """FAILED_PRECONDITION. Metadata: `credential_id`, `expire_time`. The credential has expired. Rotate it with
+    UpdateCredential.
+    """
+    ERROR_REASON_CREDENTIAL_IN_USE: _ErrorReason.ValueType  # 530
+    """FAILED_PRECONDITION. Metadata: `credential_id`, `trader_id`. A trader names the credential. Change that trader first."""
+    ERROR_REASON_MARKET_CLOSED: _ErrorReason.ValueType  # 531
+    """In FlattenResult.reason. The market of the instrument is closed; close what is left when it opens."""
+    ERROR_REASON_DUST: _ErrorReason.ValueType  # 532
+    """In FlattenResult.reason. What is left is smaller than the venue takes as an order."""
+    ERROR_REASON_ORDER_REJECTED: _ErrorReason.ValueType  # 533
+    """In FlattenResult.reason. The venue rejected the closing order; the message says what it said."""
+    ERROR_REASON_HALTED: _ErrorReason.ValueType  # 534
+    """In Trader.reason and TraderStrategyStatus.reason. A halt is in force."""
+    ERROR_REASON_LIMIT_BROKEN: _ErrorReason.ValueType  # 535
+    """In Trader.reason. A limit was broken; the message says which. Mend the cause, then ResetHalt."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the `reason` of the one `google.rpc.ErrorInfo` that every error of the mesh carries; its domain is
     `nautilus-mesh`. In ErrorInfo a reason is written without the prefix `ERROR_REASON_`. Each comment gives the code,
     the metadata keys and what to do. Areas own ranges of a hundred: 1 common, 100 auth, 200 strategy, 300 market
-    data, 400 backtest.
+    data, 400 backtest, 500 live execution.
     """
 
 ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
@@ -514,4 +594,84 @@ ERROR_REASON_DATA_CHANGED: ErrorReason.ValueType  # 410
 """In Failure.reason. Data that the run had pinned was deleted or replaced. Create the run again."""
 ERROR_REASON_ENGINE_FAILED: ErrorReason.ValueType  # 411
 """In Failure.reason. Nautilus refused the venues, the data or the run. The message says why."""
+ERROR_REASON_TRADER_NOT_FOUND: ErrorReason.ValueType  # 500
+"""NOT_FOUND. Metadata: `trader_id`. No such trader in the project. See ListTraders."""
+ERROR_REASON_TRADER_EXISTS: ErrorReason.ValueType  # 501
+"""ALREADY_EXISTS. Metadata: `trader_id`. The project has a trader of this id. Choose another id, or update that one."""
+ERROR_REASON_TRADER_SPEC_INVALID: ErrorReason.ValueType  # 502
+"""INVALID_ARGUMENT with BadRequest. The parts of a trader's spec do not fit together. Mend the fields named."""
+ERROR_REASON_TRADER_RUNNING: ErrorReason.ValueType  # 503
+"""FAILED_PRECONDITION. Metadata: `trader_id`, `state`. The trader runs. Stop it first, and wait until it has."""
+ERROR_REASON_TRADER_NOT_RUNNING: ErrorReason.ValueType  # 504
+"""FAILED_PRECONDITION. Metadata: `trader_id`, `state`. The trader does not run. Start it first."""
+ERROR_REASON_TRADER_HALTED: ErrorReason.ValueType  # 505
+"""FAILED_PRECONDITION. Metadata: `trader_id`, `halt_id`. A halt is in force. ResetHalt, once its cause is gone."""
+ERROR_REASON_TRADER_NOT_FLAT: ErrorReason.ValueType  # 506
+"""FAILED_PRECONDITION. Metadata: `trader_id`. Orders or positions are open at a real venue. Flatten first, or force."""
+ERROR_REASON_TRADER_STRATEGY_NOT_FOUND: ErrorReason.ValueType  # 507
+"""NOT_FOUND. Metadata: `trader_id`, `order_id_tag`. The trader has no such strategy. See GetTrader."""
+ERROR_REASON_TRADER_UNRESPONSIVE: ErrorReason.ValueType  # 508
+"""UNAVAILABLE. Metadata: `trader_id`. The trader's process does not answer in time. Look at its state and log."""
+ERROR_REASON_TRADER_DIED: ErrorReason.ValueType  # 509
+"""In Trader.reason. The trader's process died; it is started again with back-off."""
+ERROR_REASON_TRADER_FAILED: ErrorReason.ValueType  # 510
+"""In Trader.reason. Its process died too often, or cannot start. Look at its log, mend the cause, then StartTrader."""
+ERROR_REASON_LEASE_LOST: ErrorReason.ValueType  # 511
+"""In Trader.reason and Trader.restrictions. The lease has ended, because the database is out of reach: no new or
+increasing order is sent until it is renewed.
+"""
+ERROR_REASON_RECONCILIATION_FAILED: ErrorReason.ValueType  # 512
+"""In Trader.reason. What the venue reports does not fit what the trader knows. Look at its log."""
+ERROR_REASON_LOG_UNAVAILABLE: ErrorReason.ValueType  # 513
+"""UNAVAILABLE. Metadata: `trader_id`. The log is on another host, or gone."""
+ERROR_REASON_DATA_UNAVAILABLE: ErrorReason.ValueType  # 514
+"""In Trader.reason. The data of the trader has stopped: its feed or replay is out of reach or at fault."""
+ERROR_REASON_ORDER_NOT_FOUND: ErrorReason.ValueType  # 515
+"""NOT_FOUND. Metadata: `client_order_id`. The trader has no such order. See ListOrders."""
+ERROR_REASON_ORDER_CLOSED: ErrorReason.ValueType  # 516
+"""FAILED_PRECONDITION. Metadata: `client_order_id`, `status`. The order is closed. There is nothing to change."""
+ERROR_REASON_ORDER_INVALID: ErrorReason.ValueType  # 517
+"""INVALID_ARGUMENT with BadRequest. The order breaks a rule of its type or instrument, such as the price increment.
+Mend the fields named.
+"""
+ERROR_REASON_ORDER_ID_REUSED: ErrorReason.ValueType  # 518
+"""ALREADY_EXISTS. Metadata: `client_order_id`. The id was used for another order, and nothing was sent. Use a new id."""
+ERROR_REASON_ORDER_DENIED: ErrorReason.ValueType  # 519
+"""FAILED_PRECONDITION. Metadata: `client_order_id`. The risk engine denied the order; the message says why."""
+ERROR_REASON_COMMAND_EXPIRED: ErrorReason.ValueType  # 520
+"""In Command.reason. The trader came to the command after its expire time; nothing was sent. Send a new one if it is
+still wanted.
+"""
+ERROR_REASON_COMMAND_NOT_FOUND: ErrorReason.ValueType  # 521
+"""NOT_FOUND. Metadata: `command_id`. No such command in the caller's projects."""
+ERROR_REASON_POSITION_NOT_FOUND: ErrorReason.ValueType  # 522
+"""NOT_FOUND. Metadata: `position_id`. The trader has no such open position. See ListPositions."""
+ERROR_REASON_HALT_NOT_FOUND: ErrorReason.ValueType  # 523
+"""NOT_FOUND. Metadata: `halt_id`. No such halt. See ListHalts."""
+ERROR_REASON_FLATTEN_NOT_FOUND: ErrorReason.ValueType  # 524
+"""NOT_FOUND. Metadata: `flatten_id`. No such flatten."""
+ERROR_REASON_LIMITS_INVALID: ErrorReason.ValueType  # 525
+"""INVALID_ARGUMENT with BadRequest. The limits cannot be watched; the fields say why."""
+ERROR_REASON_CREDENTIAL_NOT_FOUND: ErrorReason.ValueType  # 526
+"""NOT_FOUND. Metadata: `credential_id`. No such credential in the project. See ListCredentials."""
+ERROR_REASON_CREDENTIAL_EXISTS: ErrorReason.ValueType  # 527
+"""ALREADY_EXISTS. Metadata: `credential_id`. The project has a credential of this id. Update it, or choose another id."""
+ERROR_REASON_CREDENTIAL_INVALID: ErrorReason.ValueType  # 528
+"""INVALID_ARGUMENT. Metadata: `field`. The adapter has no such secret, or one that it needs is missing."""
+ERROR_REASON_CREDENTIAL_EXPIRED: ErrorReason.ValueType  # 529
+"""FAILED_PRECONDITION. Metadata: `credential_id`, `expire_time`. The credential has expired. Rotate it with
+UpdateCredential.
+"""
+ERROR_REASON_CREDENTIAL_IN_USE: ErrorReason.ValueType  # 530
+"""FAILED_PRECONDITION. Metadata: `credential_id`, `trader_id`. A trader names the credential. Change that trader first."""
+ERROR_REASON_MARKET_CLOSED: ErrorReason.ValueType  # 531
+"""In FlattenResult.reason. The market of the instrument is closed; close what is left when it opens."""
+ERROR_REASON_DUST: ErrorReason.ValueType  # 532
+"""In FlattenResult.reason. What is left is smaller than the venue takes as an order."""
+ERROR_REASON_ORDER_REJECTED: ErrorReason.ValueType  # 533
+"""In FlattenResult.reason. The venue rejected the closing order; the message says what it said."""
+ERROR_REASON_HALTED: ErrorReason.ValueType  # 534
+"""In Trader.reason and TraderStrategyStatus.reason. A halt is in force."""
+ERROR_REASON_LIMIT_BROKEN: ErrorReason.ValueType  # 535
+"""In Trader.reason. A limit was broken; the message says which. Mend the cause, then ResetHalt."""
 global___ErrorReason = ErrorReason

@@ -1,0 +1,5 @@
+"""Entry point."""
+
+from services.live_execution.main import main
+
+main()
