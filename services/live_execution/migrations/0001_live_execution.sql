@@ -15,6 +15,7 @@ CREATE TABLE traders (
     message           text        NOT NULL DEFAULT '',
     restrictions      text[]      NOT NULL DEFAULT '{}',
     strategies        bytea[]     NOT NULL DEFAULT '{}', -- mesh.execution.v1.TraderStrategyStatus
+    halt_ids          text[]      NOT NULL DEFAULT '{}', -- that it heeds, as it last said
     data_time         timestamptz,
     replay_ended      boolean     NOT NULL DEFAULT false,
     fence             bigint      NOT NULL DEFAULT 0, -- of the newest lease
@@ -24,6 +25,7 @@ CREATE TABLE traders (
     pid_start         bigint      NOT NULL DEFAULT 0, -- clock ticks since boot (/proc/<pid>/stat): tells pids apart
     process_time      timestamptz,
     restarts          integer     NOT NULL DEFAULT 0,
+    api_key_id        text        NOT NULL DEFAULT '', -- with which its process reads market data
     create_time       timestamptz NOT NULL DEFAULT now(),
     update_time       timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (project, trader_id)
@@ -98,6 +100,33 @@ CREATE TABLE accounts (
     PRIMARY KEY (project, trader_id, account_id)
 );
 
+-- What a trader knows of its instruments, and the last prices that it told.
+CREATE TABLE instruments (
+    project       text   NOT NULL,
+    trader_id     text   NOT NULL,
+    instrument_id text   NOT NULL,
+    fact_number   bigint NOT NULL,
+    body          bytea  NOT NULL, -- mesh.marketdata.v1.InstrumentDefinition
+    PRIMARY KEY (project, trader_id, instrument_id)
+);
+CREATE TABLE marks (
+    project       text   NOT NULL,
+    trader_id     text   NOT NULL,
+    instrument_id text   NOT NULL,
+    fact_number   bigint NOT NULL,
+    body          bytea  NOT NULL, -- mesh.execution.v1.Mark
+    PRIMARY KEY (project, trader_id, instrument_id)
+);
+
+-- Facts that the API has to act on (a flatten ended, a limit broke). It takes them out when it has.
+CREATE TABLE reports (
+    project     text   NOT NULL,
+    trader_id   text   NOT NULL,
+    fact_number bigint NOT NULL,
+    body        bytea  NOT NULL, -- mesh.execution.v1.TraderFact
+    PRIMARY KEY (project, trader_id, fact_number)
+);
+
 -- Whole states of a trader at a fact number: a restore begins at the newest. Facts before it stay.
 CREATE TABLE snapshots (
     project     text        NOT NULL,
@@ -136,12 +165,14 @@ CREATE TABLE flattens (
     reason      text        NOT NULL,
     state       text        NOT NULL DEFAULT 'RUNNING',
     create_time timestamptz NOT NULL DEFAULT now(),
+    deadline    timestamptz NOT NULL, -- what has not reported by then is NOT FLAT
     update_time timestamptz NOT NULL DEFAULT now(),
     end_time    timestamptz
 );
 CREATE TABLE flatten_traders (
     flatten_id uuid  NOT NULL REFERENCES flattens ON DELETE CASCADE,
     trader_id  text  NOT NULL,
+    wanted     boolean NOT NULL, -- before it, to put back if it was started in safety mode
     body       bytea NOT NULL, -- mesh.execution.v1.TraderFlatten
     PRIMARY KEY (flatten_id, trader_id)
 );
@@ -150,6 +181,16 @@ CREATE TABLE project_limits (
     project     text        PRIMARY KEY,
     body        bytea       NOT NULL, -- mesh.execution.v1.ProjectLimits
     update_time timestamptz NOT NULL DEFAULT now()
+);
+
+-- Value of an account when a day (UTC) began for it: what a daily loss is counted from.
+CREATE TABLE day_values (
+    project  text    NOT NULL,
+    day      date    NOT NULL,
+    account  text    NOT NULL,
+    currency text    NOT NULL,
+    value    numeric NOT NULL,
+    PRIMARY KEY (project, day, account)
 );
 
 CREATE TABLE credentials (
@@ -168,5 +209,5 @@ CREATE TABLE credentials (
 );
 
 -- migrate:down
-DROP TABLE credentials, project_limits, flatten_traders, flattens, halts, snapshots, accounts, positions, orders,
+DROP TABLE credentials, day_values, project_limits, flatten_traders, flattens, halts, snapshots, reports, marks, instruments, accounts, positions, orders,
     order_keys, commands, traders;
