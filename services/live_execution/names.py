@@ -48,3 +48,16 @@ class TraderKey(NamedTuple):
 def latch(project: str, scope: str) -> str:
     """Return the key of a halt; ``scope`` as in the table ``halts``."""
     return f"halt:{project}:{scope}"
+
+
+DESK_MANUAL = "Desk-MANUAL"
+"""Nautilus' strategy id of orders that callers make."""
+
+DESK_SAFETY = "Desk-SAFETY"
+"""Nautilus' strategy id of orders that the mesh makes for positions that no strategy owns."""
+
+TAG_MANUAL = "mesh:manual"
+"""Tag of an order that a caller made for a strategy: it closes that one's position."""
+
+TAG_SAFETY = "mesh:safety"
+"""Tag of an order that the mesh made for a strategy: of a flatten, or of one that failed."""

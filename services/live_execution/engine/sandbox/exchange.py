@@ -1,0 +1,110 @@
+"""Simulated exchanges that outlive their process: what Nautilus' own would do at construction.
+
+``SimulatedExchange`` keeps its matching engines, and an engine its core, in C fields. Both are
+found by the garbage collector's look at an object, which is public; ``Exchange`` raises at its
+first instrument, not in a trade, should a later Nautilus keep them otherwise.
+"""
+
+import gc
+from decimal import Decimal
+from typing import Any
+
+from nautilus_trader.backtest.engine import OrderMatchingEngine, SimulatedExchange
+from nautilus_trader.execution.matching_core import MatchingCore
+from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.instruments import Instrument
+
+from meshkit.nautilus.data_time.sandbox import QueuedExchange
+
+LIFE = 10_000
+"""Instruments of one life: the numbers in a venue's ids are ``LIFE * (life - 1) + 1`` and on."""
+
+
+class Lasting:
+    """What both exchanges have beside Nautilus'."""
+
+    def __init__(self, *, life: int, leverages: dict[Any, Any], **kwargs: Any) -> None:
+        self._life = life
+        self._clock_of_venue = kwargs["clock"]
+        by_id = {InstrumentId.from_str(str(k)): Decimal(str(v)) for k, v in leverages.items()}
+        super().__init__(leverages=by_id, **kwargs)
+
+    def initialize_account(self) -> None:
+        """Do not make an account: there may be one from an earlier life. See ``open_account``."""
+
+    def open_account(self: Any) -> None:
+        """Make the account of the starting balances, or take up the one in the cache."""
+        account = self.get_account()
+        if account is None:
+            super().initialize_account()  # type: ignore[misc] # SimulatedExchange's
+        elif account.is_margin_account:
+            account.set_default_leverage(self.default_leverage)
+            for instrument_id, leverage in self.leverages.items():
+                account.set_leverage(instrument_id, leverage)
+
+    def add_instrument(self: Any, instrument: Instrument) -> None:
+        """Add an instrument, or a new definition of one that has orders."""
+        if self.get_matching_engine(instrument.id) is not None:
+            self.update_instrument(instrument)
+            return
+        super().add_instrument(instrument)  # type: ignore[misc] # SimulatedExchange's
+        if self._life > 1:
+            self._renumber(instrument)
+
+    def core(self: Any, instrument_id: InstrumentId) -> MatchingCore:
+        """Return what matches the orders of an instrument."""
+        return core_of(self.get_matching_engine(instrument_id))
+
+    def _renumber(self: Any, instrument: Instrument) -> None:
+        """Give the instrument an engine whose ids are of this life."""
+        engines = _engines(self, instrument.id)
+        number = LIFE * (self._life - 1) + engines[instrument.id].raw_id
+        engines[instrument.id] = OrderMatchingEngine(
+            instrument=instrument,
+            raw_id=number,
+            fill_model=self.fill_model,
+            fee_model=self.fee_model,
+            book_type=self.book_type,
+            oms_type=self.oms_type,
+            account_type=self.account_type,
+            msgbus=self.msgbus,
+            cache=self.cache,
+            clock=self._clock_of_venue,
+            reject_stop_orders=self.reject_stop_orders,
+            support_gtd_orders=self.support_gtd_orders,
+            support_contingent_orders=self.support_contingent_orders,
+            oto_full_trigger=self.oto_full_trigger,
+            use_position_ids=self.use_position_ids,
+            use_random_ids=self.use_random_ids,
+            use_reduce_only=self.use_reduce_only,
+            use_market_order_acks=self.use_market_order_acks,
+            bar_execution=self.bar_execution,
+            bar_adaptive_high_low_ordering=self.bar_adaptive_high_low_ordering,
+            trade_execution=self.trade_execution,
+            liquidity_consumption=self.liquidity_consumption,
+            queue_position=self.queue_position,
+            price_protection_points=self.price_protection_points,
+        )
+
+
+def core_of(engine: OrderMatchingEngine) -> MatchingCore:
+    """Return the matching core of an engine."""
+    for each in gc.get_referents(engine):
+        if isinstance(each, MatchingCore):
+            return each
+    raise TypeError("This Nautilus keeps the matching core elsewhere: see engine/sandbox/exchange")
+
+
+def _engines(exchange: Any, known: InstrumentId) -> dict[InstrumentId, OrderMatchingEngine]:
+    for each in gc.get_referents(exchange):
+        if isinstance(each, dict) and isinstance(each.get(known), OrderMatchingEngine):
+            return each
+    raise TypeError("This Nautilus keeps matching engines elsewhere: see engine/sandbox/exchange")
+
+
+class LastingExchange(Lasting, SimulatedExchange):
+    """An exchange on the wall's time."""
+
+
+class LastingQueuedExchange(Lasting, QueuedExchange):
+    """An exchange on data time."""
