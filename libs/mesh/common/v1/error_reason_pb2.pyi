@@ -344,6 +344,12 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """In Trader.reason and TraderStrategyStatus.reason. A halt is in force."""
     ERROR_REASON_LIMIT_BROKEN: _ErrorReason.ValueType  # 535
     """In Trader.reason. A limit was broken; the message says which. Mend the cause, then ResetHalt."""
+    ERROR_REASON_RATE_UNKNOWN: _ErrorReason.ValueType  # 536
+    """In LimitGap.reason. No price of a currency pair says what the currency is worth in that of the limit. Let a trader of
+    the project watch such a pair, or set the limit in another currency.
+    """
+    ERROR_REASON_PRICE_UNKNOWN: _ErrorReason.ValueType  # 537
+    """In LimitGap.reason. No trader has told a price of the instrument yet."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """ErrorReason is the `reason` of the one `google.rpc.ErrorInfo` that every error of the mesh carries; its domain is
@@ -674,4 +680,10 @@ ERROR_REASON_HALTED: ErrorReason.ValueType  # 534
 """In Trader.reason and TraderStrategyStatus.reason. A halt is in force."""
 ERROR_REASON_LIMIT_BROKEN: ErrorReason.ValueType  # 535
 """In Trader.reason. A limit was broken; the message says which. Mend the cause, then ResetHalt."""
+ERROR_REASON_RATE_UNKNOWN: ErrorReason.ValueType  # 536
+"""In LimitGap.reason. No price of a currency pair says what the currency is worth in that of the limit. Let a trader of
+the project watch such a pair, or set the limit in another currency.
+"""
+ERROR_REASON_PRICE_UNKNOWN: ErrorReason.ValueType  # 537
+"""In LimitGap.reason. No trader has told a price of the instrument yet."""
 global___ErrorReason = ErrorReason

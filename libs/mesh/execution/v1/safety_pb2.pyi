@@ -328,12 +328,13 @@ global___Flatten = Flatten
 
 @typing.final
 class SafetyChanged(google.protobuf.message.Message):
-    """SafetyChanged tells that a halt or a flatten was made or changed. Payload of `facts:live_execution`."""
+    """SafetyChanged tells that a halt or a flatten was made or changed, or a limit broken. Payload of `facts:live_execution`."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     HALT_FIELD_NUMBER: builtins.int
     FLATTEN_FIELD_NUMBER: builtins.int
+    LIMIT_FIELD_NUMBER: builtins.int
     @property
     def halt(self) -> global___Halt:
         """A halt."""
@@ -342,14 +343,19 @@ class SafetyChanged(google.protobuf.message.Message):
     def flatten(self) -> global___Flatten:
         """A flatten."""
 
+    @property
+    def limit(self) -> mesh.execution.v1.events_pb2.LimitBroken:
+        """A limit across traders that was broken; the halt that it set follows."""
+
     def __init__(
         self,
         *,
         halt: global___Halt | None = ...,
         flatten: global___Flatten | None = ...,
+        limit: mesh.execution.v1.events_pb2.LimitBroken | None = ...,
     ) -> None: ...
-    def HasField(self, field_name: typing.Literal["flatten", b"flatten", "halt", b"halt", "what", b"what"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["flatten", b"flatten", "halt", b"halt", "what", b"what"]) -> None: ...
-    def WhichOneof(self, oneof_group: typing.Literal["what", b"what"]) -> typing.Literal["halt", "flatten"] | None: ...
+    def HasField(self, field_name: typing.Literal["flatten", b"flatten", "halt", b"halt", "limit", b"limit", "what", b"what"]) -> builtins.bool: ...
+    def ClearField(self, field_name: typing.Literal["flatten", b"flatten", "halt", b"halt", "limit", b"limit", "what", b"what"]) -> None: ...
+    def WhichOneof(self, oneof_group: typing.Literal["what", b"what"]) -> typing.Literal["halt", "flatten", "limit"] | None: ...
 
 global___SafetyChanged = SafetyChanged

@@ -450,6 +450,7 @@ class GetLimitsResponse(google.protobuf.message.Message):
     LIMITS_FIELD_NUMBER: builtins.int
     GROSS_EXPOSURE_FIELD_NUMBER: builtins.int
     DAILY_PNL_FIELD_NUMBER: builtins.int
+    GAPS_FIELD_NUMBER: builtins.int
     @property
     def limits(self) -> global___ProjectLimits:
         """Limits; empty ones where none are set."""
@@ -462,17 +463,60 @@ class GetLimitsResponse(google.protobuf.message.Message):
     def daily_pnl(self) -> mesh.common.v1.types_pb2.Money:
         """Profit and loss since 00:00 UTC, in the currency of its limit."""
 
+    @property
+    def gaps(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___LimitGap]:
+        """Gaps: what could not be counted. A figure with a gap is absent, and its limit not watched."""
+
     def __init__(
         self,
         *,
         limits: global___ProjectLimits | None = ...,
         gross_exposure: mesh.common.v1.types_pb2.Money | None = ...,
         daily_pnl: mesh.common.v1.types_pb2.Money | None = ...,
+        gaps: collections.abc.Iterable[global___LimitGap] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["daily_pnl", b"daily_pnl", "gross_exposure", b"gross_exposure", "limits", b"limits"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["daily_pnl", b"daily_pnl", "gross_exposure", b"gross_exposure", "limits", b"limits"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["daily_pnl", b"daily_pnl", "gaps", b"gaps", "gross_exposure", b"gross_exposure", "limits", b"limits"]) -> None: ...
 
 global___GetLimitsResponse = GetLimitsResponse
+
+@typing.final
+class LimitGap(google.protobuf.message.Message):
+    """LimitGap is something that a limit cannot count. Nothing is guessed in its place."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: builtins.int
+    REASON_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    TRADER_ID_FIELD_NUMBER: builtins.int
+    INSTRUMENT_ID_FIELD_NUMBER: builtins.int
+    CURRENCY_FIELD_NUMBER: builtins.int
+    limit: builtins.str
+    """Limit: `max_gross_exposure` or `max_daily_loss`."""
+    reason: builtins.str
+    """Reason: RATE_UNKNOWN or PRICE_UNKNOWN."""
+    message: builtins.str
+    """Message with the remedy."""
+    trader_id: builtins.str
+    """Trader id."""
+    instrument_id: builtins.str
+    """Instrument id, with PRICE_UNKNOWN."""
+    currency: builtins.str
+    """Currency, with RATE_UNKNOWN."""
+    def __init__(
+        self,
+        *,
+        limit: builtins.str = ...,
+        reason: builtins.str = ...,
+        message: builtins.str = ...,
+        trader_id: builtins.str = ...,
+        instrument_id: builtins.str = ...,
+        currency: builtins.str = ...,
+    ) -> None: ...
+    def ClearField(self, field_name: typing.Literal["currency", b"currency", "instrument_id", b"instrument_id", "limit", b"limit", "message", b"message", "reason", b"reason", "trader_id", b"trader_id"]) -> None: ...
+
+global___LimitGap = LimitGap
 
 @typing.final
 class WatchSafetyRequest(google.protobuf.message.Message):
