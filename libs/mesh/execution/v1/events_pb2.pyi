@@ -217,6 +217,8 @@ class OrderInitialized(google.protobuf.message.Message):
     EXEC_ALGORITHM_PARAMS_FIELD_NUMBER: builtins.int
     EXEC_SPAWN_ID_FIELD_NUMBER: builtins.int
     TAGS_FIELD_NUMBER: builtins.int
+    EMPTY_FIELD_NUMBER: builtins.int
+    EXEC_ALGORITHM_PARAMS_JSON_FIELD_NUMBER: builtins.int
     order_side: mesh.common.v1.enums_pb2.OrderSide.ValueType
     """Order side."""
     order_type: mesh.common.v1.enums_pb2.OrderType.ValueType
@@ -245,6 +247,8 @@ class OrderInitialized(google.protobuf.message.Message):
     """Execution algorithm id."""
     exec_spawn_id: builtins.str
     """Execution spawn id."""
+    exec_algorithm_params_json: builtins.str
+    """Execution algorithm parameters as JSON, where a Struct does not hold them exactly (integers, say)."""
     @property
     def options(self) -> google.protobuf.struct_pb2.Struct:
         """Options of the type as Nautilus keeps them: price, trigger_price, trigger_type, expire_time_ns, display_qty,
@@ -263,6 +267,10 @@ class OrderInitialized(google.protobuf.message.Message):
     @property
     def tags(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Tags."""
+
+    @property
+    def empty(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Empty: which of `linked_order_ids` and `tags` are empty and not absent, which Nautilus tells apart."""
 
     def __init__(
         self,
@@ -285,9 +293,11 @@ class OrderInitialized(google.protobuf.message.Message):
         exec_algorithm_params: google.protobuf.struct_pb2.Struct | None = ...,
         exec_spawn_id: builtins.str = ...,
         tags: collections.abc.Iterable[builtins.str] | None = ...,
+        empty: collections.abc.Iterable[builtins.str] | None = ...,
+        exec_algorithm_params_json: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["exec_algorithm_params", b"exec_algorithm_params", "options", b"options"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["contingency_type", b"contingency_type", "emulation_trigger", b"emulation_trigger", "exec_algorithm_id", b"exec_algorithm_id", "exec_algorithm_params", b"exec_algorithm_params", "exec_spawn_id", b"exec_spawn_id", "linked_order_ids", b"linked_order_ids", "options", b"options", "order_list_id", b"order_list_id", "order_side", b"order_side", "order_type", b"order_type", "parent_order_id", b"parent_order_id", "post_only", b"post_only", "quantity", b"quantity", "quote_quantity", b"quote_quantity", "reduce_only", b"reduce_only", "tags", b"tags", "time_in_force", b"time_in_force", "trigger_instrument_id", b"trigger_instrument_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["contingency_type", b"contingency_type", "empty", b"empty", "emulation_trigger", b"emulation_trigger", "exec_algorithm_id", b"exec_algorithm_id", "exec_algorithm_params", b"exec_algorithm_params", "exec_algorithm_params_json", b"exec_algorithm_params_json", "exec_spawn_id", b"exec_spawn_id", "linked_order_ids", b"linked_order_ids", "options", b"options", "order_list_id", b"order_list_id", "order_side", b"order_side", "order_type", b"order_type", "parent_order_id", b"parent_order_id", "post_only", b"post_only", "quantity", b"quantity", "quote_quantity", b"quote_quantity", "reduce_only", b"reduce_only", "tags", b"tags", "time_in_force", b"time_in_force", "trigger_instrument_id", b"trigger_instrument_id"]) -> None: ...
 
 global___OrderInitialized = OrderInitialized
 
@@ -337,6 +347,7 @@ class OrderFilled(google.protobuf.message.Message):
     COMMISSION_FIELD_NUMBER: builtins.int
     LIQUIDITY_SIDE_FIELD_NUMBER: builtins.int
     INFO_FIELD_NUMBER: builtins.int
+    INFO_JSON_FIELD_NUMBER: builtins.int
     trade_id: builtins.str
     """Trade id of the venue."""
     position_id: builtins.str
@@ -353,6 +364,8 @@ class OrderFilled(google.protobuf.message.Message):
     """Currency of the price."""
     liquidity_side: mesh.common.v1.enums_pb2.LiquiditySide.ValueType
     """Liquidity side."""
+    info_json: builtins.str
+    """Info as JSON, where a Struct does not hold it exactly (integers, say)."""
     @property
     def commission(self) -> mesh.common.v1.types_pb2.Money:
         """Commission."""
@@ -374,9 +387,10 @@ class OrderFilled(google.protobuf.message.Message):
         commission: mesh.common.v1.types_pb2.Money | None = ...,
         liquidity_side: mesh.common.v1.enums_pb2.LiquiditySide.ValueType = ...,
         info: google.protobuf.struct_pb2.Struct | None = ...,
+        info_json: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["commission", b"commission", "info", b"info"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["commission", b"commission", "currency", b"currency", "info", b"info", "last_px", b"last_px", "last_qty", b"last_qty", "liquidity_side", b"liquidity_side", "order_side", b"order_side", "order_type", b"order_type", "position_id", b"position_id", "trade_id", b"trade_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["commission", b"commission", "currency", b"currency", "info", b"info", "info_json", b"info_json", "last_px", b"last_px", "last_qty", b"last_qty", "liquidity_side", b"liquidity_side", "order_side", b"order_side", "order_type", b"order_type", "position_id", b"position_id", "trade_id", b"trade_id"]) -> None: ...
 
 global___OrderFilled = OrderFilled
 
@@ -627,6 +641,7 @@ class AccountState(google.protobuf.message.Message):
     EVENT_ID_FIELD_NUMBER: builtins.int
     TS_EVENT_FIELD_NUMBER: builtins.int
     TS_INIT_FIELD_NUMBER: builtins.int
+    INFO_JSON_FIELD_NUMBER: builtins.int
     trader_id: builtins.str
     """Trader id."""
     account_id: builtins.str
@@ -639,6 +654,8 @@ class AccountState(google.protobuf.message.Message):
     """Reported by the venue, and not computed here."""
     event_id: builtins.str
     """Event id (UUID)."""
+    info_json: builtins.str
+    """Info as JSON, where a Struct does not hold it exactly (integers, say)."""
     @property
     def balances(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___AccountBalance]:
         """Balances."""
@@ -673,9 +690,10 @@ class AccountState(google.protobuf.message.Message):
         event_id: builtins.str = ...,
         ts_event: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         ts_init: google.protobuf.timestamp_pb2.Timestamp | None = ...,
+        info_json: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["info", b"info", "ts_event", b"ts_event", "ts_init", b"ts_init"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "account_type", b"account_type", "balances", b"balances", "base_currency", b"base_currency", "event_id", b"event_id", "info", b"info", "margins", b"margins", "reported", b"reported", "trader_id", b"trader_id", "ts_event", b"ts_event", "ts_init", b"ts_init"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "account_type", b"account_type", "balances", b"balances", "base_currency", b"base_currency", "event_id", b"event_id", "info", b"info", "info_json", b"info_json", "margins", b"margins", "reported", b"reported", "trader_id", b"trader_id", "ts_event", b"ts_event", "ts_init", b"ts_init"]) -> None: ...
 
 global___AccountState = AccountState
 

@@ -47,9 +47,13 @@ class QueuedExchange(SimulatedExchange):
 class DataTimeSandbox(SandboxExecutionClient):
     """A sandbox on its node's time, given its data by the driver before anybody else."""
 
+    exchange_class: Callable[..., QueuedExchange] = QueuedExchange
+    """What makes its exchange."""
+
     def __init__(self, *, clock: Clock, **kwargs: Any) -> None:
         timeline = timeline_of(clock)
-        with substituted(stock, TestClock=timeline.clock_class, SimulatedExchange=QueuedExchange):
+        exchange = self.exchange_class
+        with substituted(stock, TestClock=timeline.clock_class, SimulatedExchange=exchange):
             super().__init__(clock=clock, **kwargs)
 
     def connect(self) -> None:

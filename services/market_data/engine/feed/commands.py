@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from mesh.marketdata.v1 import live_pb2 as live
 from meshkit import enums
+from meshkit.nautilus.definitions import definition
 from services.market_data.engine.feed.books import Book, answer_book, answer_prices
 from services.market_data.engine.feed.capture import Capture
-from services.market_data.engine.feed.definitions import definition
 from services.market_data.engine.feed.instruments import Instruments
 from services.market_data.engine.feed.link import Link
 from services.market_data.live import frames

@@ -10,7 +10,7 @@ from nautilus_trader.data.messages import RequestInstrument
 from nautilus_trader.model.identifiers import InstrumentId
 
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
-from services.market_data.engine.feed.definitions import definition
+from meshkit.nautilus.definitions import definition
 from services.market_data.engine.feed.troubles import Trouble
 
 NOT_THERE = "INSTRUMENT_NOT_AT_VENUE"

@@ -23,7 +23,7 @@ from mesh.marketdata.v1.live_pb2 import MarketDataBatch
 from services.backtest.engine.run import run
 from services.backtest.task import DataTask, RunTask
 from services.market_data.engine.feed.columns import fill
-from services.market_data.engine.feed.definitions import definition
+from meshkit.nautilus.definitions import definition
 from services.market_data.file_store import FileStore
 from services.market_data.live.domain import Channel
 from services.market_data.live.recording.taking import series_of
