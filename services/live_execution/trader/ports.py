@@ -99,6 +99,12 @@ class Outside(Protocol):
     def on_halt(self, callback: Callable[[Sequence["HaltNotice"]], None]) -> None:
         """Call back (engine's thread) with all halts in force for this trader when they change."""
 
+    async def component(self, order_id_tag: str) -> Component:
+        """Return code and config of a strategy as the trader's spec has them now.
+
+        Raises ``LookupError`` when it has none of this tag.
+        """
+
     async def restored(self) -> "Restored":
         """Return the snapshot and the facts after it, journal and database together."""
 

@@ -752,12 +752,15 @@ class CommandTaken(google.protobuf.message.Message):
     REASON_FIELD_NUMBER: builtins.int
     MESSAGE_FIELD_NUMBER: builtins.int
     CLIENT_ORDER_IDS_FIELD_NUMBER: builtins.int
+    SUBMITTER_FIELD_NUMBER: builtins.int
     command_id: builtins.str
     """Command id."""
     reason: builtins.str
     """Refused: why not, a reason of ErrorReason; empty when it was carried out. What a venue answers follows as events."""
     message: builtins.str
     """Message with the remedy."""
+    submitter: builtins.str
+    """Submitter of the command."""
     @property
     def client_order_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Client order ids that it made or touched."""
@@ -769,8 +772,9 @@ class CommandTaken(google.protobuf.message.Message):
         reason: builtins.str = ...,
         message: builtins.str = ...,
         client_order_ids: collections.abc.Iterable[builtins.str] | None = ...,
+        submitter: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["client_order_ids", b"client_order_ids", "command_id", b"command_id", "message", b"message", "reason", b"reason"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["client_order_ids", b"client_order_ids", "command_id", b"command_id", "message", b"message", "reason", b"reason", "submitter", b"submitter"]) -> None: ...
 
 global___CommandTaken = CommandTaken
 
