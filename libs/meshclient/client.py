@@ -12,6 +12,7 @@ from mesh.gateway.v1.mesh_service_pb2_grpc import MeshServiceStub
 from meshclient import profiles
 from meshclient.backtests import Backtests
 from meshclient.connection import Connection, open_channel
+from meshclient.credentials import Credentials
 from meshclient.data import Data
 from meshclient.errors import MeshClientError
 from meshclient.feeds import Feeds
@@ -19,9 +20,12 @@ from meshclient.history_jobs import HistoryJobs
 from meshclient.instruments import Instruments
 from meshclient.keys import Keys
 from meshclient.market_data import MarketData
+from meshclient.orders import Orders
 from meshclient.replay import Replay
+from meshclient.safety import Safety
 from meshclient.strategies import Strategies
 from meshclient.tokens import Token, TokenKeeper
+from meshclient.traders import Traders
 
 _SERVICES = (
     "mesh.gateway.v1.AuthService",
@@ -33,6 +37,10 @@ _SERVICES = (
     "mesh.marketdata.v1.MarketDataService",
     "mesh.marketdata.v1.HistoryJobService",
     "mesh.backtest.v1.BacktestService",
+    "mesh.execution.v1.TraderService",
+    "mesh.execution.v1.OrderService",
+    "mesh.execution.v1.SafetyService",
+    "mesh.execution.v1.CredentialService",
 )
 
 
@@ -40,7 +48,8 @@ class MeshClient:
     """An async client; use it as a context manager, within a running event loop.
 
     ``strategies``, ``data``, ``instruments``, ``feeds``, ``market_data``, ``history_jobs``,
-    ``backtests`` and ``keys`` hold the calls. Every failure is a ``MeshClientError``.
+    ``backtests``, ``traders``, ``orders``, ``safety``, ``credentials`` and ``keys`` hold the
+    calls. Every failure is a ``MeshClientError``.
     """
 
     def __init__(self, profile: profiles.Profile, *, project: str | None = None) -> None:
@@ -59,6 +68,10 @@ class MeshClient:
         self.history_jobs = HistoryJobs(*shared)
         self.backtests = Backtests(*shared)
         self.replay = Replay(*shared)
+        self.traders = Traders(*shared)
+        self.orders = Orders(*shared)
+        self.safety = Safety(*shared)
+        self.credentials = Credentials(*shared)
         self.keys = Keys(*shared)
 
     @classmethod

@@ -1,5 +1,6 @@
 """Plain data → protobuf messages, by their descriptors, collecting every fault with its place."""
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime, time
@@ -210,12 +211,40 @@ def _selection(message: Any, value: object) -> object:
     return value
 
 
+def _feed(message: Any, value: object) -> object:
+    """Take a feed's id as text."""
+    return {"feed_id": value} if isinstance(value, str) else value
+
+
+def _rate(message: Any, value: object) -> object:
+    """Take a number in a time as text, such as ``100/1s``."""
+    if not isinstance(value, str):
+        return value
+    count, slash, time_text = value.partition("/")
+    if not slash or not count.strip().isdigit():
+        raise ValueError(f"must be a number in a time such as '100/1s', not {value!r}")
+    return {"limit": int(count), "interval": time_text.strip()}
+
+
+def _account(message: Any, value: object) -> object:
+    """Take an adapter's config as a table."""
+    if not isinstance(value, Mapping) or "config" not in value:
+        return value
+    rest = {key: item for key, item in value.items() if key != "config"}
+    if "config_json" in rest or not isinstance(value["config"], Mapping):
+        raise ValueError("`config` must be a table, and cannot stand beside config_json")
+    return {**rest, "config_json": json.dumps(_plain(value["config"]))}
+
+
 _SHORTER: dict[str, Callable[[Any, object], object]] = {
     "mesh.common.v1.Money": _money,
     "google.protobuf.Timestamp": _timestamp,
     "google.protobuf.Duration": _duration,
     "google.protobuf.Struct": _struct,
     "mesh.marketdata.v1.DataSelection": _selection,
+    "mesh.execution.v1.MeshData": _feed,
+    "mesh.execution.v1.Rate": _rate,
+    "mesh.execution.v1.LiveVenue": _account,
 }
 
 

@@ -29,6 +29,11 @@ class RunSpec:
 
 def load(file: str | Path) -> RunSpec:
     """Return the spec in a file. Raises ``SpecError`` that names every place that is wrong."""
+    return parse(document(file), str(file))
+
+
+def document(file: str | Path) -> object:
+    """Return what a YAML, JSON or TOML file holds, as plain data."""
     path = Path(file)
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -41,7 +46,7 @@ def load(file: str | Path) -> RunSpec:
         ) from None
     except UnicodeDecodeError:
         raise SpecError(f"{path} is not UTF-8 text.") from None
-    return parse(reader(text, path), str(path))
+    return reader(text, path)
 
 
 def parse(document: object, origin: str = "the spec") -> RunSpec:
@@ -61,11 +66,12 @@ def parse(document: object, origin: str = "the spec") -> RunSpec:
         if not rest.get(wanted):
             filler.fault(wanted, "is missing: give at least one")
     if filler.violations:
-        raise SpecError(_summary(origin, filler.violations), filler.violations)
+        raise SpecError(summary(origin, filler.violations), filler.violations)
     return RunSpec(spec, name, dict(labels))
 
 
-def _summary(origin: str, violations: list[FieldViolation]) -> str:
+def summary(origin: str, violations: list[FieldViolation]) -> str:
+    """Return a sentence about the first of several faults."""
     first = violations[0]
     more = f" (and {len(violations) - 1} more)" if len(violations) > 1 else ""
     return f"{origin}: {first.field} {first.description}{more}."
