@@ -26,8 +26,26 @@ CREATE TABLE traders (
     process_time      timestamptz,
     restarts          integer     NOT NULL DEFAULT 0,
     api_key_id        text        NOT NULL DEFAULT '', -- with which its process reads market data
+    revision          bigint      NOT NULL DEFAULT 1, -- of spec and labels: the etag
+    venues            text[]      NOT NULL DEFAULT '{}', -- of the spec
+    credential_ids    text[]      NOT NULL DEFAULT '{}', -- that the spec names
+    folder            text        NOT NULL DEFAULT '', -- of journal and log; another one for each trader that has the id
+    process_safety    boolean     NOT NULL DEFAULT false, -- the process was started in safety mode
+    unresponsive_time timestamptz, -- since when its process lives without a lease
+    deaths            timestamptz[] NOT NULL DEFAULT '{}', -- the latest, since a caller started it
+    settling          uuid[]      NOT NULL DEFAULT '{}', -- commands that a stop waits for
+    settle_until      timestamptz, -- and how long
     create_time       timestamptz NOT NULL DEFAULT now(),
     update_time       timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (project, trader_id)
+);
+
+-- Where the streams of deleted traders ended: one that is made under the same id goes on from there.
+CREATE TABLE former_traders (
+    project   text   NOT NULL,
+    trader_id text   NOT NULL,
+    fence     bigint NOT NULL,
+    number    bigint NOT NULL,
     PRIMARY KEY (project, trader_id)
 );
 
@@ -172,7 +190,8 @@ CREATE TABLE flattens (
 CREATE TABLE flatten_traders (
     flatten_id uuid  NOT NULL REFERENCES flattens ON DELETE CASCADE,
     trader_id  text  NOT NULL,
-    wanted     boolean NOT NULL, -- before it, to put back if it was started in safety mode
+    attempts   integer NOT NULL DEFAULT 0, -- commands that were sent to it
+    sent_time  timestamptz NOT NULL DEFAULT now(), -- of the latest
     body       bytea NOT NULL, -- mesh.execution.v1.TraderFlatten
     PRIMARY KEY (flatten_id, trader_id)
 );

@@ -285,6 +285,7 @@ class Order(google.protobuf.message.Message):
     TS_INIT_FIELD_NUMBER: builtins.int
     TS_LAST_FIELD_NUMBER: builtins.int
     FACT_NUMBER_FIELD_NUMBER: builtins.int
+    PREVIOUS_STATUS_FIELD_NUMBER: builtins.int
     trader_id: builtins.str
     """Trader id."""
     client_order_id: builtins.str
@@ -343,6 +344,8 @@ class Order(google.protobuf.message.Message):
     """Unknown is set while the outcome at the venue is not known."""
     fact_number: builtins.int
     """Fact number of its last event in the trader's stream."""
+    previous_status: mesh.common.v1.enums_pb2.OrderStatus.ValueType
+    """Previous status: the one before PENDING_UPDATE or PENDING_CANCEL, to which the order goes back when that is refused."""
     @property
     def expire_time(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Expire time of GTD."""
@@ -405,9 +408,10 @@ class Order(google.protobuf.message.Message):
         ts_init: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         ts_last: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         fact_number: builtins.int = ...,
+        previous_status: mesh.common.v1.enums_pb2.OrderStatus.ValueType = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["_avg_px", b"_avg_px", "avg_px", b"avg_px", "expire_time", b"expire_time", "ts_init", b"ts_init", "ts_last", b"ts_last"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["_avg_px", b"_avg_px", "account_id", b"account_id", "avg_px", b"avg_px", "client_order_id", b"client_order_id", "commissions", b"commissions", "contingency_type", b"contingency_type", "display_qty", b"display_qty", "emulation_trigger", b"emulation_trigger", "expire_time", b"expire_time", "fact_number", b"fact_number", "filled_qty", b"filled_qty", "instrument_id", b"instrument_id", "leaves_qty", b"leaves_qty", "linked_order_ids", b"linked_order_ids", "order_list_id", b"order_list_id", "parent_order_id", b"parent_order_id", "position_id", b"position_id", "post_only", b"post_only", "price", b"price", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "source", b"source", "status", b"status", "strategy_id", b"strategy_id", "submitter", b"submitter", "tags", b"tags", "time_in_force", b"time_in_force", "trader_id", b"trader_id", "trigger_price", b"trigger_price", "ts_init", b"ts_init", "ts_last", b"ts_last", "type", b"type", "unknown", b"unknown", "venue_order_id", b"venue_order_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["_avg_px", b"_avg_px", "account_id", b"account_id", "avg_px", b"avg_px", "client_order_id", b"client_order_id", "commissions", b"commissions", "contingency_type", b"contingency_type", "display_qty", b"display_qty", "emulation_trigger", b"emulation_trigger", "expire_time", b"expire_time", "fact_number", b"fact_number", "filled_qty", b"filled_qty", "instrument_id", b"instrument_id", "leaves_qty", b"leaves_qty", "linked_order_ids", b"linked_order_ids", "order_list_id", b"order_list_id", "parent_order_id", b"parent_order_id", "position_id", b"position_id", "post_only", b"post_only", "previous_status", b"previous_status", "price", b"price", "quantity", b"quantity", "reason", b"reason", "reduce_only", b"reduce_only", "side", b"side", "source", b"source", "status", b"status", "strategy_id", b"strategy_id", "submitter", b"submitter", "tags", b"tags", "time_in_force", b"time_in_force", "trader_id", b"trader_id", "trigger_price", b"trigger_price", "ts_init", b"ts_init", "ts_last", b"ts_last", "type", b"type", "unknown", b"unknown", "venue_order_id", b"venue_order_id"]) -> None: ...
     def WhichOneof(self, oneof_group: typing.Literal["_avg_px", b"_avg_px"]) -> typing.Literal["avg_px"] | None: ...
 
 global___Order = Order
@@ -691,14 +695,17 @@ class StrategyCommand(google.protobuf.message.Message):
     ORDER_ID_TAG_FIELD_NUMBER: builtins.int
     CANCEL_ORDERS_FIELD_NUMBER: builtins.int
     CLOSE_POSITIONS_FIELD_NUMBER: builtins.int
+    COMPONENT_FIELD_NUMBER: builtins.int
     action: global___StrategyAction.ValueType
     """Action."""
     order_id_tag: builtins.str
-    """Order id tag of the strategy. Its code and config are in the trader's spec by then."""
+    """Order id tag of the strategy. It is in the trader's spec by then."""
     cancel_orders: builtins.bool
     """Cancel its orders, with STOP and REMOVE."""
     close_positions: builtins.bool
     """Close its positions, with STOP and REMOVE."""
+    component: builtins.bytes
+    """Component, with ADD: code and checked config in the form in which the trader's process has those of its spec."""
     def __init__(
         self,
         *,
@@ -706,8 +713,9 @@ class StrategyCommand(google.protobuf.message.Message):
         order_id_tag: builtins.str = ...,
         cancel_orders: builtins.bool = ...,
         close_positions: builtins.bool = ...,
+        component: builtins.bytes = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["action", b"action", "cancel_orders", b"cancel_orders", "close_positions", b"close_positions", "order_id_tag", b"order_id_tag"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["action", b"action", "cancel_orders", b"cancel_orders", "close_positions", b"close_positions", "component", b"component", "order_id_tag", b"order_id_tag"]) -> None: ...
 
 global___StrategyCommand = StrategyCommand
 
