@@ -59,6 +59,9 @@ REMEDIES: dict[str, str] = {
     "PROJECT_FORBIDDEN": "Use a project that WhoAmI lists.",
     "RANGE_OUTSIDE_COVERAGE": "Choose a range between `first` and `last`, or import more.",
     "RATE_LIMITED": "Wait as long as RetryInfo says.",
+    "RATE_UNKNOWN": (
+        "Let a trader of the project watch such a pair, or set the limit in another currency."
+    ),
     "RECONCILIATION_FAILED": "Look at its log.",
     "RECORDING_REFUSED": "Mend that, then stop and start the recording.",
     "RECORDING_STALLED": "It is tried again.",
@@ -113,7 +116,7 @@ REMEDIES: dict[str, str] = {
         "Set the variable in the environment of the market-data service and restart it."
     ),
     "VENUE_DISCONNECTED": "The connection to the venue was lost; it is made again with back-off.",
-    "VENUE_EXTRA_MISSING": "Install the extra: `pip install \"nautilus_trader[<extra>]\"`.",
+    "VENUE_EXTRA_MISSING": 'Install the extra: `pip install "nautilus_trader[<extra>]"`.',
     "VENUE_NOT_FOUND": "Look at ListVenues.",
     "VENUE_RATE_LIMITED": (
         "The venue limits our requests (HTTP 429 or 418). It is tried again later."

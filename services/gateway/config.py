@@ -16,7 +16,9 @@ class Config:
 
     ``key_file`` holds the key that seals the signing keys in the database; ``first_key_file`` is
     where the first API key is handed over, None for not at all; ``token_seconds`` is how long a
-    token lasts; ``limits`` are the gateway's, to be told by ``GetMeshInfo``.
+    token lasts; ``service_key_file`` is where the key is handed over with which live-execution
+    makes keys for its traders, None for not at all; ``limits`` are the gateway's, to be told by
+    ``GetMeshInfo``.
     """
 
     listen: str
@@ -26,18 +28,21 @@ class Config:
     first_key_file: Path | None
     token_seconds: int
     limits: Limits
+    service_key_file: Path | None = None
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> "Config":
         """Read the environment; raises ``ConfigError`` with every fault."""
         env = Env(values)
         first = env.text("MESH_AUTH_FIRST_KEY_FILE", "")
+        service = env.text("MESH_AUTH_SERVICE_KEY_FILE", "")
         config = cls(
             listen=env.text("MESH_LISTEN"),
             http_listen=env.text("MESH_HTTP_LISTEN"),
             database_url=env.text("MESH_DATABASE_URL"),
             key_file=env.path("MESH_AUTH_KEY_FILE"),
             first_key_file=Path(first) if first else None,
+            service_key_file=Path(service) if service else None,
             token_seconds=env.integer("MESH_AUTH_TOKEN_SECONDS", LONGEST_TOKEN, minimum=1),
             limits=Limits.read(env),
         )

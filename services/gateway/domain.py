@@ -12,14 +12,29 @@ from typing import Any, Protocol
 from meshkit.errors import ProjectForbidden, ScopeMissing
 from services.gateway.errors import ApiKeyExpired, ApiKeyInvalid, ApiKeyNotFound, ApiKeyRevoked
 
+EVERY_PROJECT = "*"
+"""Stands among the projects of a service's own key; no caller can make one."""
+
+SERVICES_PROJECT = "mesh"
+"""Where the keys of services are administered; no caller's project."""
+
 ALL_SCOPES = (
     "auth.admin",
     "backtest.read",
     "backtest.run",
+    "credential.read",
+    "credential.write",
     "data.read",
     "data.write",
+    "order.read",
+    "order.write",
+    "safety.halt",
+    "safety.reset",
     "strategy.read",
     "strategy.write",
+    "trader.deploy",
+    "trader.read",
+    "trader.write",
 )
 """What the first key holds: everything there is (a test compares with the contracts)."""
 
@@ -96,10 +111,22 @@ class ApiKey:
                 },
             )
 
-    def narrowed(self, scopes: Collection[str]) -> "ApiKey":
-        """Return the key with these of its scopes; none named means all."""
+    def narrowed(self, scopes: Collection[str], project: str = "") -> "ApiKey":
+        """Return the key with these of its scopes, for this one of its projects; none means all.
+
+        Raises ``ProjectForbidden``; a service's own key (``EVERY_PROJECT``) must name one.
+        """
         refuse_unheld(scopes, self.scopes)
-        return replace(self, scopes=tuple(sorted(scopes))) if scopes else self
+        every = EVERY_PROJECT in self.projects
+        if (every and not project) or (project and not every and project not in self.projects):
+            raise ProjectForbidden(
+                f"The key is for no project '{project}'.", metadata={"project": project}
+            )
+        return replace(
+            self,
+            scopes=tuple(sorted(scopes)) or self.scopes,
+            projects=(project,) if project else self.projects,
+        )
 
 
 def invalid() -> ApiKeyInvalid:

@@ -1,16 +1,27 @@
-"""The first API key, without which nobody could make one."""
+"""The first API key, without which nobody could make one; and the own key of a service."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 from meshkit.config import ConfigError
-from meshkit.database import Database
-from services.gateway.domain import ALL_SCOPES, ApiKey, Secret
+from meshkit.database import Connection, Database
+from services.gateway.domain import (
+    ALL_SCOPES,
+    EVERY_PROJECT,
+    SERVICES_PROJECT,
+    ApiKey,
+    Secret,
+)
+from services.gateway.errors import ApiKeyInvalid
 from services.gateway.store import KeyStore
 
 PROJECT = "default"
 SUBJECT = "admin"
+NAME = "first key"
+SERVICE = "live-execution"
+SERVICE_SCOPES = ("auth.admin", "data.read", "data.write")
+"""What live-execution needs: to make a key for each trader, of no more than the last two."""
 
 
 async def make_first_key(
@@ -24,12 +35,38 @@ async def make_first_key(
     store = KeyStore()
     async with database.transaction() as tx:
         await store.lock_keys(tx)
+        await store.widen(tx, PROJECT, NAME, ALL_SCOPES)
         if not another and await store.good_admin_exists(tx, "auth.admin"):
             return False
         secret = Secret.new()
         await store.insert(tx, _admin(secret))
         hand_over(secret.text())
     return True
+
+
+async def make_service_key(database: Database, path: Path) -> None:
+    """Write live-execution's own key to a file, unless the file holds a good one.
+
+    Of keys that were made before, none is good any more.
+    """
+    store = KeyStore()
+    async with database.transaction() as tx:
+        await store.lock_keys(tx)
+        if await _is_good(store, tx, path):
+            return
+        await store.revoke_all(tx, SERVICE, SERVICES_PROJECT)
+        secret = Secret.new()
+        await store.insert(tx, _service(secret))
+        into_file(path)(secret.text())
+
+
+async def _is_good(store: KeyStore, tx: Connection, path: Path) -> bool:
+    try:
+        shown = Secret.parse(path.read_text().strip())
+    except (OSError, ApiKeyInvalid):
+        return False
+    found = await store.find(tx, shown.api_key_id)
+    return found is not None and not found.revoke_time and found.secret_hash == shown.digest()
 
 
 def into_file(path: Path) -> Callable[[str], None]:
@@ -60,5 +97,18 @@ def _admin(secret: Secret) -> ApiKey:
         scopes=ALL_SCOPES,
         projects=(PROJECT,),
         secret_hash=secret.digest(),
-        display_name="first key",
+        display_name=NAME,
+    )
+
+
+def _service(secret: Secret) -> ApiKey:
+    return ApiKey(
+        api_key_id=secret.api_key_id,
+        owner=SERVICE,
+        project=SERVICES_PROJECT,
+        subject=SERVICE,
+        scopes=SERVICE_SCOPES,
+        projects=(EVERY_PROJECT,),
+        secret_hash=secret.digest(),
+        display_name="own key of live-execution",
     )

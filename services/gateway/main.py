@@ -11,7 +11,7 @@ from meshkit.database import Database
 from meshkit.server import MeshServer, run
 from services.gateway.config import Config
 from services.gateway.domain import ApiKeys
-from services.gateway.first_key import into_file, make_first_key
+from services.gateway.first_key import into_file, make_first_key, make_service_key
 from services.gateway.info import mesh_info
 from services.gateway.servicer import AuthServicer, MeshServicer
 from services.gateway.signing import KeyRing, Seal
@@ -43,6 +43,8 @@ async def open_server(config: Config, stack: AsyncExitStack) -> MeshServer:
     )
     if config.first_key_file is not None:
         await make_first_key(database, into_file(config.first_key_file))
+    if config.service_key_file is not None:
+        await make_service_key(database, config.service_key_file)
     ring = KeyRing(database, Seal(config.key_file), SigningStore(), config.token_seconds)
     await stack.enter_async_context(ring.kept_fresh())
     server = await stack.enter_async_context(

@@ -34,7 +34,7 @@ class AuthServicer(AuthServiceServicer):
         now = datetime.now(UTC)
         async with self._database.connection() as connection:
             key = await self._keys.prove(connection, request.api_key, now)
-        granted = key.narrowed(request.scopes)
+        granted = key.narrowed(request.scopes, request.project)
         signed = self._ring.sign(granted, now)
         return rpc.ExchangeApiKeyResponse(
             token=signed.token,

@@ -5,7 +5,7 @@ from typing import Any
 
 import asyncpg
 
-from services.gateway.domain import ApiKey
+from services.gateway.domain import SERVICES_PROJECT, ApiKey
 
 _KEY = (
     "api_key_id, owner, project, display_name, subject, scopes, projects, secret_hash, expire_time,"
@@ -74,10 +74,30 @@ class KeyStore:
         """Whether a key that can administer keys is neither revoked nor expired."""
         found = await tx.fetchval(
             "SELECT EXISTS (SELECT 1 FROM api_keys WHERE $1 = ANY(scopes) AND revoke_time IS NULL"
-            " AND (expire_time IS NULL OR expire_time > now()))",
+            " AND (expire_time IS NULL OR expire_time > now()) AND project <> $2)",
             scope,
+            SERVICES_PROJECT,
         )
         return bool(found)
+
+    async def widen(self, tx: Any, project: str, name: str, scopes: tuple[str, ...]) -> None:
+        """Give the keys of a name all these scopes: those of a newer mesh are new to them."""
+        await tx.execute(
+            "UPDATE api_keys SET scopes = $3, update_time = now() WHERE project = $1"
+            " AND display_name = $2 AND revoke_time IS NULL AND NOT scopes @> $3",
+            project,
+            name,
+            list(scopes),
+        )
+
+    async def revoke_all(self, tx: Any, subject: str, project: str) -> None:
+        """Revoke every key of a subject in a project."""
+        await tx.execute(
+            "UPDATE api_keys SET revoke_time = now(), update_time = now()"
+            " WHERE subject = $1 AND project = $2 AND revoke_time IS NULL",
+            subject,
+            project,
+        )
 
     async def lock_keys(self, tx: Any) -> None:
         """Let nobody else make the first key in this transaction."""

@@ -7,10 +7,22 @@ from pathlib import Path
 from services.up.config import Config
 from services.up.probes import grpc_health, http_ok
 from services.up.process import Spec
-from services.up.stores import Stores
+from services.up.stores import LATCH, TRADER, Stores
 
-HTTP_PORTS = ("auth", "strategy", "market-data", "backtest", "backtest-worker", "gateway")
+HTTP_PORTS = (
+    "auth",
+    "strategy",
+    "market-data",
+    "backtest",
+    "backtest-worker",
+    "gateway",
+    "live-execution",
+)
 """Who has a port for metrics, in the order of the ports from ``MESH_HTTP_BASE_PORT``."""
+
+
+SERVICE_KEY = "service.key"
+"""The file in which the auth service hands live-execution its own API key."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ def services(config: Config, stores: Stores, at: Addresses) -> list[Spec]:
         _market_data(config, stores, at),
         _service("backtest", "services.backtest", "backtest", config, stores, at),
         _worker(config, stores, at),
+        _live_execution(config, stores, at),
     ]
 
 
@@ -60,6 +73,7 @@ def _auth(config: Config, stores: Stores, at: Addresses) -> Spec:
     files = {
         "MESH_AUTH_KEY_FILE": str(config.data / "auth.key"),
         "MESH_AUTH_FIRST_KEY_FILE": str(at.first_key),
+        "MESH_AUTH_SERVICE_KEY_FILE": str(config.data / SERVICE_KEY),
     }
     return replace(spec, env={**files, **spec.env})
 
@@ -69,6 +83,29 @@ def _market_data(config: Config, stores: Stores, at: Addresses) -> Spec:
     spec = _service("market-data", "services.market_data", "market_data", config, stores, at)
     logs = {"MESH_MARKET_DATA_LOGS": str(config.logs / "feeds")}
     return replace(spec, env={**config.venues, **logs, **spec.env})
+
+
+def _live_execution(config: Config, stores: Stores, at: Addresses) -> Spec:
+    """Return the service that starts traders, which outlive it."""
+    name = "live-execution"
+    spec = _service(name, "services.live_execution", "live_execution", config, stores, at)
+    own = {
+        "MESH_AUTH_ADDRESS": at.socket("auth"),
+        "MESH_SERVICE_KEY_FILE": str(config.data / SERVICE_KEY),
+        "MESH_CREDENTIAL_KEY_FILE": str(config.data / "credentials.key"),
+        "MESH_LATCH_REDIS_URL": stores.redis["live_execution"],
+        "MESH_TRADERS": str(config.data / "traders"),
+        "MESH_TRADERS_STAY": "false",  # the stores end with the mesh
+        "MESH_TRADER_DATABASE_URL": stores.database["live_execution"],
+        "MESH_TRADER_REDIS_URL": stores.redis[TRADER],
+        "MESH_TRADER_MESH_ADDRESS": config.gateway,
+    }
+    return replace(spec, env={**own, **spec.env})
+
+
+def latch_url(stores: Stores) -> str:
+    """Return the URL with which an operator sets halts past the services."""
+    return stores.redis[LATCH]
 
 
 def _service(

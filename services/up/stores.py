@@ -15,9 +15,20 @@ from services.up.embedded.postgres import Postgres
 from services.up.embedded.valkey import User, Valkey
 from services.up.secrets import Secrets
 
-AREAS = ("gateway", "strategy", "market_data", "backtest")
+AREAS = ("gateway", "strategy", "market_data", "backtest", "live_execution")
 """Each has a schema and a role of its own in PostgreSQL, and a user in Valkey."""
-_MORE = {"market_data": ("ticks:*",)}  # live data for who reads it from Redis
+_TRADERS = ("commands:trader:*", "queries:trader:*", "replies:trader:*")
+_MORE = {
+    "market_data": ("ticks:*",),  # live data for who reads it from Redis
+    "live_execution": (
+        *_TRADERS,
+        *(f"*:{name}" for name in _TRADERS),  # what is parked
+        *(f"*:{{{name}}}" for name in _TRADERS),  # what stands beside a stream
+        "halt:*",
+    ),
+}
+TRADER, LATCH = "trader", "latch"
+"""Users of Valkey beside those of the areas: the processes of traders, and operators who halt."""
 DATABASE = "mesh"
 CHECK_SECONDS = 0.5
 LONGEST_PAUSE = 10.0
@@ -28,6 +39,7 @@ class Stores:
     """Where each service finds its stores; ``said`` describes them, a line each."""
 
     redis: dict[str, str] = field(repr=False)
+    """By area, and for ``TRADER`` and ``LATCH``."""
     database: dict[str, str] = field(repr=False)
     said: tuple[str, ...] = ()
 
@@ -73,8 +85,9 @@ async def open_stores(
 
 def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | None]:
     if config.redis_url:
-        return dict.fromkeys(AREAS, config.redis_url), None
+        return dict.fromkeys((*AREAS, TRADER, LATCH), config.redis_url), None
     users = [User(area, secrets.get(f"redis.{area}"), patterns(area)) for area in AREAS]
+    users += [_trader(secrets.get("redis.trader")), _latch(secrets.get("redis.latch"))]
     server = Valkey(
         config.data / "valkey",
         config.run,
@@ -92,6 +105,18 @@ def patterns(area: str) -> tuple[str, ...]:
     name = area.replace("_", "*")  # `facts:marketdata` as well as `facts:market_data`
     own = (f"*:{name}", f"*:{name}:*", f"*:{{*:{name}}}", f"*:{{*:{name}:*}}", "mesh:epoch")
     return (*own, *_MORE.get(area, ()))
+
+
+def _trader(password: str) -> User:
+    """Return the user of traders: their commands and answers; live data and halts to read."""
+    return User(TRADER, password, _TRADERS, readable=("ticks:*", "halt:*", "mesh:epoch"))
+
+
+def _latch(password: str) -> User:
+    """Return the user of operators who halt past the services: the latch, and nothing else."""
+    return User(
+        LATCH, password, ("halt:*",), commands=("set", "get", "mget", "del", "scan", "ping")
+    )
 
 
 def _postgres(config: Config, secrets: Secrets) -> Postgres:

@@ -10,6 +10,7 @@ SERVICES = {
     "mesh.strategy.v1": "strategy",
     "mesh.marketdata.v1": "market-data",
     "mesh.backtest.v1": "backtest",
+    "mesh.execution.v1": "live-execution",
 }
 """Which service answers a package of the contracts."""
 

@@ -24,16 +24,23 @@ from services.up.embedded.process import (
 
 @dataclass(frozen=True)
 class User:
-    """A user of Valkey that may do all but administer, on keys and channels of these patterns."""
+    """A user of Valkey that may do all but administer, on keys and channels of these patterns.
+
+    Keys of ``readable`` it may read; with ``commands`` it may do those alone.
+    """
 
     name: str
     password: str
     patterns: Sequence[str]
+    readable: Sequence[str] = ()
+    commands: Sequence[str] = ()
 
     def line(self) -> str:
         """Return the user as a line of Valkey's configuration."""
-        where = " ".join(f"~{pattern} &{pattern}" for pattern in self.patterns)
-        return f"user {self.name} on >{self.password} {where} +@all -@admin -@dangerous +info\n"
+        where = [f"~{pattern} &{pattern}" for pattern in self.patterns]
+        where += [f"%R~{pattern}" for pattern in self.readable]
+        may = [f"+{command}" for command in self.commands] or ["+@all -@admin -@dangerous +info"]
+        return f"user {self.name} on >{self.password} {' '.join(where + may)}\n"
 
 
 class Valkey:

@@ -122,6 +122,7 @@ def open_gate(database_url: str, tmp_path: Path) -> Open:
                     "strategy": strategy.listen,
                     "backtest": backtest.listen,
                     "market-data": f"unix:{tmp_path}/nobody.sock",
+                    "live-execution": f"unix:{tmp_path}/nobody.sock",
                 },
                 jwks=keys,
                 admin_socket=f"{tmp_path}/admin.sock",

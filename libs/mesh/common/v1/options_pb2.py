@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmesh/common/v1/options.proto\x12\x0emesh.common.v1\x1a google/protobuf/descriptor.proto\"\x9b\x01\n\nMethodRule\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0e\n\x06public\x18\x02 \x01(\x08\x12\x15\n\rauthenticated\x18\x03 \x01(\x08\x12\x1b\n\x13\x64\x65\x66\x61ult_deadline_ms\x18\x04 \x01(\r\x12\x17\n\x0fmax_deadline_ms\x18\x05 \x01(\r\x12\x12\n\nidempotent\x18\x06 \x01(\x08\x12\r\n\x05watch\x18\x07 \x01(\x08:J\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32\x1a.mesh.common.v1.MethodRuleb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cmesh/common/v1/options.proto\x12\x0emesh.common.v1\x1a google/protobuf/descriptor.proto\"\xb7\x01\n\nMethodRule\x12\r\n\x05scope\x18\x01 \x01(\t\x12\x0e\n\x06public\x18\x02 \x01(\x08\x12\x15\n\rauthenticated\x18\x03 \x01(\x08\x12\x1b\n\x13\x64\x65\x66\x61ult_deadline_ms\x18\x04 \x01(\r\x12\x17\n\x0fmax_deadline_ms\x18\x05 \x01(\r\x12\x12\n\nidempotent\x18\x06 \x01(\x08\x12\r\n\x05watch\x18\x07 \x01(\x08\x12\x1a\n\x12\x63onditional_scopes\x18\x08 \x03(\t:J\n\x04rule\x12\x1e.google.protobuf.MethodOptions\x18\x8c\x8c\x03 \x01(\x0b\x32\x1a.mesh.common.v1.MethodRuleb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,5 +33,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mesh.common.v1.options_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METHODRULE']._serialized_start=83
-  _globals['_METHODRULE']._serialized_end=238
+  _globals['_METHODRULE']._serialized_end=266
 # @@protoc_insertion_point(module_scope)

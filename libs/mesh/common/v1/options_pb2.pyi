@@ -4,8 +4,10 @@ isort:skip_file
 """
 
 import builtins
+import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.descriptor_pb2
+import google.protobuf.internal.containers
 import google.protobuf.internal.extension_dict
 import google.protobuf.message
 import typing
@@ -27,6 +29,7 @@ class MethodRule(google.protobuf.message.Message):
     MAX_DEADLINE_MS_FIELD_NUMBER: builtins.int
     IDEMPOTENT_FIELD_NUMBER: builtins.int
     WATCH_FIELD_NUMBER: builtins.int
+    CONDITIONAL_SCOPES_FIELD_NUMBER: builtins.int
     scope: builtins.str
     """Scope is the scope that the caller's token must hold, such as `backtest.run`. Empty only when `public` is set or
     when any valid token will do (`authenticated`).
@@ -43,6 +46,10 @@ class MethodRule(google.protobuf.message.Message):
     """Idempotent methods may be retried by clients: reads, and mutations that carry a `request_id`."""
     watch: builtins.bool
     """Watch marks a stream without an end: no deadline maximum; it ends at the token's expiry or when the server drains."""
+    @property
+    def conditional_scopes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """Conditional scopes that the service wants as well, depending on the request; the method's comment says when."""
+
     def __init__(
         self,
         *,
@@ -53,8 +60,9 @@ class MethodRule(google.protobuf.message.Message):
         max_deadline_ms: builtins.int = ...,
         idempotent: builtins.bool = ...,
         watch: builtins.bool = ...,
+        conditional_scopes: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["authenticated", b"authenticated", "default_deadline_ms", b"default_deadline_ms", "idempotent", b"idempotent", "max_deadline_ms", b"max_deadline_ms", "public", b"public", "scope", b"scope", "watch", b"watch"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["authenticated", b"authenticated", "conditional_scopes", b"conditional_scopes", "default_deadline_ms", b"default_deadline_ms", "idempotent", b"idempotent", "max_deadline_ms", b"max_deadline_ms", "public", b"public", "scope", b"scope", "watch", b"watch"]) -> None: ...
 
 global___MethodRule = MethodRule
 

@@ -29,7 +29,7 @@ from mesh.common.v1 import options_pb2 as mesh_dot_common_dot_v1_dot_options__pb
 from mesh.gateway.v1 import auth_pb2 as mesh_dot_gateway_dot_v1_dot_auth__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"mesh/gateway/v1/auth_service.proto\x12\x0fmesh.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmesh/common/v1/options.proto\x1a\x1amesh/gateway/v1/auth.proto\"N\n\x15\x45xchangeApiKeyRequest\x12\x1b\n\x07\x61pi_key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x06scopes\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10@\"z\n\x16\x45xchangeApiKeyResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x10\n\x08projects\x18\x04 \x03(\t\"\xd5\x02\n\x13\x43reateApiKeyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07project\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x1e\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12=\n\x07subject\x18\x04 \x01(\tB,\xbaH)r\'2%^([A-Za-z0-9][A-Za-z0-9._@-]{0,99})?$\x12\x32\n\x06scopes\x18\x05 \x03(\tB\"\xbaH\x1f\x92\x01\x1c\x08\x01\x10@\x18\x01\"\x14r\x12\x32\x10^[a-z]+\\.[a-z]+$\x12\x38\n\x08projects\x18\x06 \x03(\tB&\xbaH#\x92\x01 \x10@\x18\x01\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,39}$\x12\x39\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02@\x01\"f\n\x14\x43reateApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.mesh.gateway.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x14\n\x0csecret_shown\x18\x03 \x01(\x08\"=\n\x10GetApiKeyRequest\x12)\n\napi_key_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\"=\n\x11GetApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.mesh.gateway.v1.ApiKey\"^\n\x12ListApiKeysRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x1a\n\tpage_size\x18\x0e \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x0f \x01(\t\"Y\n\x13ListApiKeysResponse\x12)\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x17.mesh.gateway.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x13RevokeApiKeyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12)\n\napi_key_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\"@\n\x14RevokeApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.mesh.gateway.v1.ApiKey\"\x10\n\x0eGetJwksRequest\"<\n\x0fGetJwksResponse\x12)\n\x04keys\x18\x01 \x03(\x0b\x32\x1b.mesh.gateway.v1.JsonWebKey\"\x0f\n\rWhoAmIRequest\"t\n\x0eWhoAmIResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x10\n\x08projects\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa7\x07\n\x0b\x41uthService\x12\x87\x01\n\x0e\x45xchangeApiKey\x12&.mesh.gateway.v1.ExchangeApiKeyRequest\x1a\'.mesh.gateway.v1.ExchangeApiKeyResponse\"$\xe2\xe0\x18\x04\x10\x01\x30\x01\x82\xd3\xe4\x93\x02\x16\"\x11/v1/auth:exchange:\x01*\x12\x87\x01\n\x0c\x43reateApiKey\x12$.mesh.gateway.v1.CreateApiKeyRequest\x1a%.mesh.gateway.v1.CreateApiKeyResponse\"*\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02\x12\"\r/v1/auth/keys:\x01*\x12\x88\x01\n\tGetApiKey\x12!.mesh.gateway.v1.GetApiKeyRequest\x1a\".mesh.gateway.v1.GetApiKeyResponse\"4\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/auth/keys/{api_key_id}\x12\x81\x01\n\x0bListApiKeys\x12#.mesh.gateway.v1.ListApiKeysRequest\x1a$.mesh.gateway.v1.ListApiKeysResponse\"\'\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/auth/keys\x12\x9b\x01\n\x0cRevokeApiKey\x12$.mesh.gateway.v1.RevokeApiKeyRequest\x1a%.mesh.gateway.v1.RevokeApiKeyResponse\">\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02&\"!/v1/auth/keys/{api_key_id}:revoke:\x01*\x12k\n\x07GetJwks\x12\x1f.mesh.gateway.v1.GetJwksRequest\x1a .mesh.gateway.v1.GetJwksResponse\"\x1d\xe2\xe0\x18\x04\x10\x01\x30\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/auth/jwks\x12j\n\x06WhoAmI\x12\x1e.mesh.gateway.v1.WhoAmIRequest\x1a\x1f.mesh.gateway.v1.WhoAmIResponse\"\x1f\xe2\xe0\x18\x04\x18\x01\x30\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auth/whoamib\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"mesh/gateway/v1/auth_service.proto\x12\x0fmesh.gateway.v1\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cmesh/common/v1/options.proto\x1a\x1amesh/gateway/v1/auth.proto\"h\n\x15\x45xchangeApiKeyRequest\x12\x1b\n\x07\x61pi_key\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x18\n\x06scopes\x18\x02 \x03(\tB\x08\xbaH\x05\x92\x01\x02\x10@\x12\x18\n\x07project\x18\x03 \x01(\tB\x07\xbaH\x04r\x02\x18(\"z\n\x16\x45xchangeApiKeyResponse\x12\r\n\x05token\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06scopes\x18\x03 \x03(\t\x12\x10\n\x08projects\x18\x04 \x03(\t\"\xd5\x02\n\x13\x43reateApiKeyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x07project\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x1e\n\x0c\x64isplay_name\x18\x03 \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12=\n\x07subject\x18\x04 \x01(\tB,\xbaH)r\'2%^([A-Za-z0-9][A-Za-z0-9._@-]{0,99})?$\x12\x32\n\x06scopes\x18\x05 \x03(\tB\"\xbaH\x1f\x92\x01\x1c\x08\x01\x10@\x18\x01\"\x14r\x12\x32\x10^[a-z]+\\.[a-z]+$\x12\x38\n\x08projects\x18\x06 \x03(\tB&\xbaH#\x92\x01 \x10@\x18\x01\"\x1ar\x18\x32\x16^[a-z][a-z0-9-]{0,39}$\x12\x39\n\x0b\x65xpire_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02@\x01\"f\n\x14\x43reateApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.mesh.gateway.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12\x14\n\x0csecret_shown\x18\x03 \x01(\x08\"=\n\x10GetApiKeyRequest\x12)\n\napi_key_id\x18\x01 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\"=\n\x11GetApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.mesh.gateway.v1.ApiKey\"^\n\x12ListApiKeysRequest\x12\x18\n\x07project\x18\x01 \x01(\tB\x07\xbaH\x04r\x02\x18(\x12\x1a\n\tpage_size\x18\x0e \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00\x12\x12\n\npage_token\x18\x0f \x01(\t\"Y\n\x13ListApiKeysResponse\x12)\n\x08\x61pi_keys\x18\x01 \x03(\x0b\x32\x17.mesh.gateway.v1.ApiKey\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"^\n\x13RevokeApiKeyRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12)\n\napi_key_id\x18\x02 \x01(\tB\x15\xbaH\x12r\x10\x32\x0e^[0-9a-f]{16}$\"@\n\x14RevokeApiKeyResponse\x12(\n\x07\x61pi_key\x18\x01 \x01(\x0b\x32\x17.mesh.gateway.v1.ApiKey\"\x10\n\x0eGetJwksRequest\"<\n\x0fGetJwksResponse\x12)\n\x04keys\x18\x01 \x03(\x0b\x32\x1b.mesh.gateway.v1.JsonWebKey\"\x0f\n\rWhoAmIRequest\"t\n\x0eWhoAmIResponse\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0e\n\x06scopes\x18\x02 \x03(\t\x12\x10\n\x08projects\x18\x03 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\xa7\x07\n\x0b\x41uthService\x12\x87\x01\n\x0e\x45xchangeApiKey\x12&.mesh.gateway.v1.ExchangeApiKeyRequest\x1a\'.mesh.gateway.v1.ExchangeApiKeyResponse\"$\xe2\xe0\x18\x04\x10\x01\x30\x01\x82\xd3\xe4\x93\x02\x16\"\x11/v1/auth:exchange:\x01*\x12\x87\x01\n\x0c\x43reateApiKey\x12$.mesh.gateway.v1.CreateApiKeyRequest\x1a%.mesh.gateway.v1.CreateApiKeyResponse\"*\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02\x12\"\r/v1/auth/keys:\x01*\x12\x88\x01\n\tGetApiKey\x12!.mesh.gateway.v1.GetApiKeyRequest\x1a\".mesh.gateway.v1.GetApiKeyResponse\"4\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02\x1c\x12\x1a/v1/auth/keys/{api_key_id}\x12\x81\x01\n\x0bListApiKeys\x12#.mesh.gateway.v1.ListApiKeysRequest\x1a$.mesh.gateway.v1.ListApiKeysResponse\"\'\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/auth/keys\x12\x9b\x01\n\x0cRevokeApiKey\x12$.mesh.gateway.v1.RevokeApiKeyRequest\x1a%.mesh.gateway.v1.RevokeApiKeyResponse\">\xe2\xe0\x18\x0e\n\nauth.admin0\x01\x82\xd3\xe4\x93\x02&\"!/v1/auth/keys/{api_key_id}:revoke:\x01*\x12k\n\x07GetJwks\x12\x1f.mesh.gateway.v1.GetJwksRequest\x1a .mesh.gateway.v1.GetJwksResponse\"\x1d\xe2\xe0\x18\x04\x10\x01\x30\x01\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/auth/jwks\x12j\n\x06WhoAmI\x12\x1e.mesh.gateway.v1.WhoAmIRequest\x1a\x1f.mesh.gateway.v1.WhoAmIResponse\"\x1f\xe2\xe0\x18\x04\x18\x01\x30\x01\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/auth/whoamib\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,6 +40,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXCHANGEAPIKEYREQUEST'].fields_by_name['api_key']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_EXCHANGEAPIKEYREQUEST'].fields_by_name['scopes']._loaded_options = None
   _globals['_EXCHANGEAPIKEYREQUEST'].fields_by_name['scopes']._serialized_options = b'\272H\005\222\001\002\020@'
+  _globals['_EXCHANGEAPIKEYREQUEST'].fields_by_name['project']._loaded_options = None
+  _globals['_EXCHANGEAPIKEYREQUEST'].fields_by_name['project']._serialized_options = b'\272H\004r\002\030('
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['request_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_CREATEAPIKEYREQUEST'].fields_by_name['project']._loaded_options = None
@@ -79,33 +81,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['WhoAmI']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['WhoAmI']._serialized_options = b'\342\340\030\004\030\0010\001\202\323\344\223\002\021\022\017/v1/auth/whoami'
   _globals['_EXCHANGEAPIKEYREQUEST']._serialized_start=205
-  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_end=283
-  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_start=285
-  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_end=407
-  _globals['_CREATEAPIKEYREQUEST']._serialized_start=410
-  _globals['_CREATEAPIKEYREQUEST']._serialized_end=751
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=753
-  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=855
-  _globals['_GETAPIKEYREQUEST']._serialized_start=857
-  _globals['_GETAPIKEYREQUEST']._serialized_end=918
-  _globals['_GETAPIKEYRESPONSE']._serialized_start=920
-  _globals['_GETAPIKEYRESPONSE']._serialized_end=981
-  _globals['_LISTAPIKEYSREQUEST']._serialized_start=983
-  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1077
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1079
-  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1168
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1170
-  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1264
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1266
-  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1330
-  _globals['_GETJWKSREQUEST']._serialized_start=1332
-  _globals['_GETJWKSREQUEST']._serialized_end=1348
-  _globals['_GETJWKSRESPONSE']._serialized_start=1350
-  _globals['_GETJWKSRESPONSE']._serialized_end=1410
-  _globals['_WHOAMIREQUEST']._serialized_start=1412
-  _globals['_WHOAMIREQUEST']._serialized_end=1427
-  _globals['_WHOAMIRESPONSE']._serialized_start=1429
-  _globals['_WHOAMIRESPONSE']._serialized_end=1545
-  _globals['_AUTHSERVICE']._serialized_start=1548
-  _globals['_AUTHSERVICE']._serialized_end=2483
+  _globals['_EXCHANGEAPIKEYREQUEST']._serialized_end=309
+  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_start=311
+  _globals['_EXCHANGEAPIKEYRESPONSE']._serialized_end=433
+  _globals['_CREATEAPIKEYREQUEST']._serialized_start=436
+  _globals['_CREATEAPIKEYREQUEST']._serialized_end=777
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_start=779
+  _globals['_CREATEAPIKEYRESPONSE']._serialized_end=881
+  _globals['_GETAPIKEYREQUEST']._serialized_start=883
+  _globals['_GETAPIKEYREQUEST']._serialized_end=944
+  _globals['_GETAPIKEYRESPONSE']._serialized_start=946
+  _globals['_GETAPIKEYRESPONSE']._serialized_end=1007
+  _globals['_LISTAPIKEYSREQUEST']._serialized_start=1009
+  _globals['_LISTAPIKEYSREQUEST']._serialized_end=1103
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_start=1105
+  _globals['_LISTAPIKEYSRESPONSE']._serialized_end=1194
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_start=1196
+  _globals['_REVOKEAPIKEYREQUEST']._serialized_end=1290
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_start=1292
+  _globals['_REVOKEAPIKEYRESPONSE']._serialized_end=1356
+  _globals['_GETJWKSREQUEST']._serialized_start=1358
+  _globals['_GETJWKSREQUEST']._serialized_end=1374
+  _globals['_GETJWKSRESPONSE']._serialized_start=1376
+  _globals['_GETJWKSRESPONSE']._serialized_end=1436
+  _globals['_WHOAMIREQUEST']._serialized_start=1438
+  _globals['_WHOAMIREQUEST']._serialized_end=1453
+  _globals['_WHOAMIRESPONSE']._serialized_start=1455
+  _globals['_WHOAMIRESPONSE']._serialized_end=1571
+  _globals['_AUTHSERVICE']._serialized_start=1574
+  _globals['_AUTHSERVICE']._serialized_end=2509
 # @@protoc_insertion_point(module_scope)

@@ -22,8 +22,13 @@ class ExchangeApiKeyRequest(google.protobuf.message.Message):
 
     API_KEY_FIELD_NUMBER: builtins.int
     SCOPES_FIELD_NUMBER: builtins.int
+    PROJECT_FIELD_NUMBER: builtins.int
     api_key: builtins.str
     """Api key, whole: `nm_<id>_<secret>`."""
+    project: builtins.str
+    """Project to ask for, to hand out a token for that one alone; empty means all of the key's. A service's own key is for
+    every project, and must name one.
+    """
     @property
     def scopes(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Scopes to ask for, to hand out a token that may do less; none means all of the key's."""
@@ -33,8 +38,9 @@ class ExchangeApiKeyRequest(google.protobuf.message.Message):
         *,
         api_key: builtins.str = ...,
         scopes: collections.abc.Iterable[builtins.str] | None = ...,
+        project: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["api_key", b"api_key", "scopes", b"scopes"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["api_key", b"api_key", "project", b"project", "scopes", b"scopes"]) -> None: ...
 
 global___ExchangeApiKeyRequest = ExchangeApiKeyRequest
 

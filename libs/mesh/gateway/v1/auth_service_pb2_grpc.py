@@ -78,7 +78,8 @@ class AuthServiceServicer(object):
 
     def ExchangeApiKey(self, request, context):
         """ExchangeApiKey returns a token of at most 5 minutes, to be sent as `authorization: Bearer`. Errors:
-        API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for).
+        API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for),
+        PROJECT_FORBIDDEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

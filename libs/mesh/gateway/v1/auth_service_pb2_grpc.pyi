@@ -26,7 +26,8 @@ class AuthServiceStub:
         mesh.gateway.v1.auth_service_pb2.ExchangeApiKeyResponse,
     ]
     """ExchangeApiKey returns a token of at most 5 minutes, to be sent as `authorization: Bearer`. Errors:
-    API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for).
+    API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for),
+    PROJECT_FORBIDDEN.
     """
 
     CreateApiKey: grpc.UnaryUnaryMultiCallable[
@@ -79,7 +80,8 @@ class AuthServiceAsyncStub:
         mesh.gateway.v1.auth_service_pb2.ExchangeApiKeyResponse,
     ]
     """ExchangeApiKey returns a token of at most 5 minutes, to be sent as `authorization: Bearer`. Errors:
-    API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for).
+    API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for),
+    PROJECT_FORBIDDEN.
     """
 
     CreateApiKey: grpc.aio.UnaryUnaryMultiCallable[
@@ -134,7 +136,8 @@ class AuthServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[mesh.gateway.v1.auth_service_pb2.ExchangeApiKeyResponse, collections.abc.Awaitable[mesh.gateway.v1.auth_service_pb2.ExchangeApiKeyResponse]]:
         """ExchangeApiKey returns a token of at most 5 minutes, to be sent as `authorization: Bearer`. Errors:
-        API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for).
+        API_KEY_INVALID, API_KEY_EXPIRED, API_KEY_REVOKED, SCOPE_MISSING (the key lacks a scope that was asked for),
+        PROJECT_FORBIDDEN.
         """
 
     @abc.abstractmethod
