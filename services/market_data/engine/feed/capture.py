@@ -23,7 +23,7 @@ log = logging.getLogger("market_data.feed")
 ROWS = 500
 """Rows of the largest batch."""
 
-SHORTEST, LONGEST = 0.002, 0.010
+SHORTEST, LONGEST = 0.002, 0.008
 """Seconds between two sweeps."""
 
 RELIEF = 0.02
