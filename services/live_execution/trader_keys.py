@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import grpc.aio
 
@@ -36,7 +37,7 @@ class TraderKeys:
     async def make(self, project: str, trader_id: str) -> tuple[str, str]:
         """Return the id and the secret of a new key. It is good until it is revoked."""
 
-        async def work(stub: AuthServiceStub) -> tuple[str, str]:
+        async def work(stub: Any) -> tuple[str, str]:
             made = await stub.CreateApiKey(
                 rpc.CreateApiKeyRequest(
                     request_id=str(uuid.uuid4()),
@@ -53,20 +54,19 @@ class TraderKeys:
     async def revoke(self, project: str, api_key_id: str) -> None:
         """Refuse a key from now on."""
 
-        async def work(stub: AuthServiceStub) -> None:
+        async def work(stub: Any) -> None:
             await stub.RevokeApiKey(
                 rpc.RevokeApiKeyRequest(request_id=str(uuid.uuid4()), api_key_id=api_key_id)
             )
 
         await self._as_service(project, work)
 
-    async def _as_service[T](
-        self, project: str, work: Callable[[AuthServiceStub], Awaitable[T]]
-    ) -> T:
+    async def _as_service[T](self, project: str, work: Callable[[Any], Awaitable[T]]) -> T:
         """Call as this service, with a token for the one project."""
         key = self._key_file.read_text().strip()
         async with self._open_channel("") as public:
             request = rpc.ExchangeApiKeyRequest(api_key=key, project=project)
-            token = (await AuthServiceStub(public).ExchangeApiKey(request)).token
+            stub: Any = AuthServiceStub(public)
+            token = (await stub.ExchangeApiKey(request)).token
         async with self._open_channel(token) as channel:
             return await work(AuthServiceStub(channel))
