@@ -8,6 +8,6 @@
 """
 
 from meshnautilus.config import MeshDataClientConfig, ReplayRange
-from meshnautilus.factory import MeshDataClientFactory
+from meshnautilus.factory import MeshDataClientFactory, factory_with
 
-__all__ = ["MeshDataClientConfig", "MeshDataClientFactory", "ReplayRange"]
+__all__ = ["MeshDataClientConfig", "MeshDataClientFactory", "ReplayRange", "factory_with"]

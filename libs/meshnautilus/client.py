@@ -2,6 +2,7 @@
 
 import asyncio
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from nautilus_trader.cache.cache import Cache
@@ -46,13 +47,18 @@ class MeshDataClient(LiveMarketDataClient):
         )
         self._config = config
         self._mesh: MeshClient | None = None
+        self.opener: Callable[[], MeshClient] = self._open
+        """Opens the connection; by default to what the config's profile says."""
 
     @property
     def mesh(self) -> MeshClient:
         """The connection to the mesh."""
         if self._mesh is None:
-            self._mesh = MeshClient.from_profile(self._config.profile, project=self._config.project)
+            self._mesh = self.opener()
         return self._mesh
+
+    def _open(self) -> MeshClient:
+        return MeshClient.from_profile(self._config.profile, project=self._config.project)
 
     async def close(self) -> None:
         """Close the connection."""

@@ -11,11 +11,14 @@ class ReplayRange(NautilusConfig, frozen=True):
     ----------
     start, end
         Closed range of ``ts_init`` in unix nanoseconds. None: from the first row, to the last.
+    speed
+        Seconds of data a second of the wall. 0 is as fast as it goes.
 
     """
 
     start: int | None = None
     end: int | None = None
+    speed: float = 0.0
 
 
 class MeshDataClientConfig(LiveDataClientConfig, frozen=True):

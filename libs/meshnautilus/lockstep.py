@@ -7,7 +7,7 @@ from nautilus_trader.core.data import Data
 
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
 from meshclient.errors import MeshClientError
-from meshkit.nautilus.data_time import driver_of
+from meshkit.nautilus.data_time import Pace, driver_of
 from meshkit.nautilus.rows import Rows, in_order
 from meshnautilus.channels import Channel
 from meshnautilus.client import MeshDataClient
@@ -55,7 +55,8 @@ class LockstepMeshDataClient(MeshDataClient):
         await self._driver.ready()  # strategies have said what they want
         batches = self._rows.batches(self._range.start, end=self._range.end)
         try:
-            rows = await self._driver.play(batches, self._handle_data)
+            pace = Pace(self._range.speed) if self._range.speed else None
+            rows = await self._driver.play(batches, self._handle_data, pace)
         except MeshClientError as error:
             self._log.error(f"The replay ended: {error}")
             self._msgbus.publish(TOPIC_ENDED, error)
