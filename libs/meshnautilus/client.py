@@ -47,7 +47,7 @@ class MeshDataClient(LiveMarketDataClient):
         )
         self._config = config
         self._mesh: MeshClient | None = None
-        self.opener: Callable[[], MeshClient] = self._open
+        self.opener: Callable[[], MeshClient] = self._of_profile
         """Opens the connection; by default to what the config's profile says."""
 
     @property
@@ -57,7 +57,7 @@ class MeshDataClient(LiveMarketDataClient):
             self._mesh = self.opener()
         return self._mesh
 
-    def _open(self) -> MeshClient:
+    def _of_profile(self) -> MeshClient:
         return MeshClient.from_profile(self._config.profile, project=self._config.project)
 
     async def close(self) -> None:
