@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct
 from nautilus_trader.model.enums import AssetClass, OptionKind
-from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.instruments import BettingInstrument, Instrument, SyntheticInstrument
 
 from mesh.marketdata.v1 import instrument_pb2 as pb
 from meshkit import enums
@@ -27,10 +27,17 @@ _TIMES = {
     "ts_event": "event_time",
     "ts_init": "init_time",
 }
+_BETTING = (
+    "venue_name", "event_type_id", "event_type_name", "competition_id", "competition_name",
+    "event_id", "event_name", "event_country_code", "betting_type", "market_id", "market_name",
+    "market_type", "selection_id", "selection_name", "selection_handicap",
+)  # fmt: skip
 
 
-def definition(instrument: Instrument) -> pb.InstrumentDefinition:
+def definition(instrument: Instrument | SyntheticInstrument) -> pb.InstrumentDefinition:
     """Return the definition of an instrument as its venue gives it."""
+    if isinstance(instrument, SyntheticInstrument):
+        return _synthetic(instrument)
     values = type(instrument).to_dict(instrument)
     made = pb.InstrumentDefinition(
         instrument_id=str(instrument.id),
@@ -52,7 +59,28 @@ def definition(instrument: Instrument) -> pb.InstrumentDefinition:
     if values.get("option_kind"):
         made.option_kind = theirs.to_proto(OptionKind, values["option_kind"])  # type: ignore[assignment]  # a number
     _put_info(made, values.get("info"))
+    if isinstance(instrument, BettingInstrument):
+        _put_betting(made.betting, values)
     return made
+
+
+def _synthetic(instrument: SyntheticInstrument) -> pb.InstrumentDefinition:
+    return pb.InstrumentDefinition(
+        instrument_id=str(instrument.id),
+        type=pb.INSTRUMENT_TYPE_SYNTHETIC_INSTRUMENT,
+        price_precision=instrument.price_precision,
+        components=[str(each) for each in instrument.components],
+        formula=instrument.formula,
+        event_time=to_timestamp(instrument.ts_event),
+        init_time=to_timestamp(instrument.ts_init),
+    )
+
+
+def _put_betting(market: pb.BettingMarket, values: dict[str, Any]) -> None:
+    for name in _BETTING:
+        setattr(market, name, values[name])
+    market.event_open_time.CopyFrom(to_timestamp(values["event_open_date"]))
+    market.market_start_time.CopyFrom(to_timestamp(values["market_start_time"]))
 
 
 def _type(instrument: Instrument) -> int:

@@ -9,7 +9,7 @@ from google.protobuf import json_format
 from nautilus_trader.model import instruments as classes
 from nautilus_trader.model.identifiers import InstrumentId, Symbol
 from nautilus_trader.model.instruments import BettingInstrument, Instrument, SyntheticInstrument
-from nautilus_trader.model.objects import Currency
+from nautilus_trader.model.objects import Currency, Money, Price, Quantity
 
 from mesh.marketdata.v1 import instrument_pb2 as pb
 from meshkit import enums
@@ -244,11 +244,34 @@ def _betting(definition: pb.InstrumentDefinition) -> BettingInstrument:
         size_precision=definition.size_precision if definition.HasField("size_precision") else 2,
         ts_event=to_nanos(definition.event_time),
         ts_init=to_nanos(definition.init_time),
+        **_betting_limits(definition),
     )
     if definition.instrument_id and definition.instrument_id != str(made.id):
         text = f"must be empty or '{made.id}', which Nautilus makes of the market"
         raise _invalid("definition.instrument_id", text)
     return made
+
+
+def _betting_limits(d: pb.InstrumentDefinition) -> dict[str, Any]:
+    """Return the limits and rates of a betting instrument that are given."""
+    kinds: dict[str, Callable[[str], Any]] = {
+        "max_quantity": Quantity.from_str,
+        "min_quantity": Quantity.from_str,
+        "max_price": Price.from_str,
+        "min_price": Price.from_str,
+        "margin_init": Decimal,
+        "margin_maint": Decimal,
+        "maker_fee": Decimal,
+        "taker_fee": Decimal,
+        "tick_scheme_name": str,
+    }
+    found = {name: make(getattr(d, name)) for name, make in kinds.items() if getattr(d, name)}
+    for name in ("max_notional", "min_notional"):
+        if text := _money(d, name):
+            found[name] = Money.from_str(text)
+    if d.HasField("info"):
+        found["info"] = json_format.MessageToDict(d.info)
+    return found
 
 
 def _synthetic(definition: pb.InstrumentDefinition) -> SyntheticInstrument:

@@ -123,6 +123,8 @@ class OrderEvent(google.protobuf.message.Message):
     INITIALIZED_FIELD_NUMBER: builtins.int
     UPDATED_FIELD_NUMBER: builtins.int
     FILLED_FIELD_NUMBER: builtins.int
+    POSITION_ID_FIELD_NUMBER: builtins.int
+    CLIENT_ID_FIELD_NUMBER: builtins.int
     type: global___OrderEventType.ValueType
     """Type: the class."""
     trader_id: builtins.str
@@ -147,6 +149,10 @@ class OrderEvent(google.protobuf.message.Message):
     """Due post only: rejected because it would have taken liquidity."""
     released_price: builtins.str
     """Released price of RELEASED, a decimal."""
+    position_id: builtins.str
+    """Position id that the order is for, with the first event that knows it; a fill has its own."""
+    client_id: builtins.str
+    """Client id that the order was sent by, where it was named, with the first event that knows it."""
     @property
     def ts_event(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Event time: when it happened."""
@@ -187,9 +193,11 @@ class OrderEvent(google.protobuf.message.Message):
         initialized: global___OrderInitialized | None = ...,
         updated: global___OrderUpdated | None = ...,
         filled: global___OrderFilled | None = ...,
+        position_id: builtins.str = ...,
+        client_id: builtins.str = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["filled", b"filled", "initialized", b"initialized", "ts_event", b"ts_event", "ts_init", b"ts_init", "updated", b"updated"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "client_order_id", b"client_order_id", "due_post_only", b"due_post_only", "event_id", b"event_id", "filled", b"filled", "initialized", b"initialized", "instrument_id", b"instrument_id", "reason", b"reason", "reconciliation", b"reconciliation", "released_price", b"released_price", "strategy_id", b"strategy_id", "trader_id", b"trader_id", "ts_event", b"ts_event", "ts_init", b"ts_init", "type", b"type", "updated", b"updated", "venue_order_id", b"venue_order_id"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["account_id", b"account_id", "client_id", b"client_id", "client_order_id", b"client_order_id", "due_post_only", b"due_post_only", "event_id", b"event_id", "filled", b"filled", "initialized", b"initialized", "instrument_id", b"instrument_id", "position_id", b"position_id", "reason", b"reason", "reconciliation", b"reconciliation", "released_price", b"released_price", "strategy_id", b"strategy_id", "trader_id", b"trader_id", "ts_event", b"ts_event", "ts_init", b"ts_init", "type", b"type", "updated", b"updated", "venue_order_id", b"venue_order_id"]) -> None: ...
 
 global___OrderEvent = OrderEvent
 
