@@ -54,12 +54,13 @@ class Connection:
         self._patience = patience
         self._reached = False
 
-    async def unary(self, method: Any, request: Any) -> Any:
+    async def unary(self, method: Any, request: Any, *, patience: float | None = None) -> Any:
         """Make a call with one reply: a read, or a change whose request carries a request id.
 
         A request id is part of the request, so a retry is answered and not done twice.
+        ``patience`` overrides the connection's.
         """
-        return await self.repeated(_unary(method, request))
+        return await self.repeated(_unary(method, request), patience=patience)
 
     async def open(self, method: Any, request: Message) -> Any:
         """Make a call that needs no token."""

@@ -23,6 +23,9 @@ _OWN_REMEDIES = {
     "FILE_UNREADABLE": "Check the path and its permissions.",
     "STREAM_DAMAGED": "Read again; if it stays so, report it with the request id.",
     "EXTRA_MISSING": "Install what is named.",
+    "LATCH_UNKNOWN": "The mesh's operator has it: a user of Redis that may set halts alone.",
+    "LATCH_UNREACHABLE": "Nothing is halted by this. Check MESH_LATCH_URL and Redis, or stop the "
+    "traders' processes.",
     "CHANNEL_INVALID": "Name it so; ListFeedInstruments has the instruments of a feed.",
 }
 

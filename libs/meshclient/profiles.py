@@ -1,7 +1,8 @@
 """Profiles: where a mesh is and the API key for it, in a TOML file that only its owner can read.
 
 The file is ``$MESH_CONFIG`` or ``~/.config/nautilus-mesh/profiles.toml``. ``MESH_PROFILE`` names
-the profile to use; ``MESH_ADDRESS``, ``MESH_API_KEY`` and ``MESH_PROJECT`` override its fields.
+the profile to use; ``MESH_ADDRESS``, ``MESH_API_KEY``, ``MESH_PROJECT`` and ``MESH_LATCH_URL``
+override its fields.
 """
 
 import os
@@ -19,7 +20,7 @@ from meshclient.errors import ProfileError
 DEFAULT_NAME = "local"
 DEFAULT_ADDRESS = "127.0.0.1:8080"
 _NAME = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
-_FIELDS = ("address", "api_key", "project")
+_FIELDS = ("address", "api_key", "project", "latch_url")
 
 
 @dataclass(frozen=True)
@@ -27,13 +28,15 @@ class Profile:
     """A mesh to talk to.
 
     ``address`` is ``host:port`` (plaintext) or ``https://host[:port]`` (TLS); ``project`` may be
-    empty, which means the key's first one.
+    empty, which means the key's first one. ``latch_url`` is the Redis of the mesh for a user who may
+    set halts and nothing else: the kill switch past all services (``meshclient.latch``).
     """
 
     name: str
     address: str = DEFAULT_ADDRESS
     api_key: str = field(default="", repr=False)
     project: str = ""
+    latch_url: str = field(default="", repr=False)
 
 
 def path(env: Mapping[str, str] = os.environ) -> Path:
@@ -75,12 +78,14 @@ def write(
     api_key: str,
     project: str = "",
     *,
+    latch_url: str = "",
     default: bool = True,
     env: Mapping[str, str] = os.environ,
 ) -> Path:
     """Write a profile into the file (mode 0600), keeping the others; return the file's path.
 
-    ``default`` makes it the one that is used when none is named.
+    ``default`` makes it the one that is used when none is named. A ``latch_url`` that is there stays
+    unless another one is given.
     """
     if not _NAME.fullmatch(name):
         raise ProfileError(
@@ -90,7 +95,9 @@ def write(
         )
     file = path(env)
     document = _read(file)
-    profiles = {**_profiles(document), name: Profile(name, address, api_key, project)}
+    profiles = _profiles(document)
+    latch_url = latch_url or (profiles[name].latch_url if name in profiles else "")
+    profiles[name] = Profile(name, address, api_key, project, latch_url)
     chosen = name if default else str(document.get("default", name))
     _replace(file, _render(chosen, profiles))
     return file

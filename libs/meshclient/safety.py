@@ -18,6 +18,10 @@ from meshclient.words import Number
 
 _LOOK_SECONDS = 0.25
 _PATIENCE = 60.0
+HALT_PATIENCE = 3.0
+"""Seconds for which a halt waits out a mesh that restarts: then there is another way
+(``meshclient.latch``), and who pulls this handle must know.
+"""
 
 
 def scope(
@@ -77,7 +81,9 @@ class Safety(Group):
             flatten=flatten,
             reducing=reducing,
         )
-        reply: rpc.HaltResponse = await self._call("Halt", request)
+        reply: rpc.HaltResponse = await self._connection.unary(
+            self._stub.Halt, request, patience=HALT_PATIENCE
+        )
         return reply
 
     async def reset(self, halt_id: str, *, reason: str = "") -> pb.Halt:
