@@ -83,10 +83,15 @@ def check_syntax(version: str, files: Sequence[tuple[str, str]]) -> None:
 def user_frame(error: BaseException) -> tuple[str, int]:
     """Return file and line of the innermost frame in user code, ("", 0) when there is none."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        file = inner_path(frame.filename) or _installed.get(frame.filename, "")
+        file = shown_path(frame.filename)
         if file:
             return file, frame.lineno or 0
     return "", 0
+
+
+def shown_path(filename: str) -> str:
+    """Return the path under which errors show a file of user code, empty for any other file."""
+    return inner_path(filename) or _installed.get(filename, "")
 
 
 def _module_name(version: str) -> str:

@@ -1008,6 +1008,7 @@ class StrategyFailed(google.protobuf.message.Message):
     LINE_FIELD_NUMBER: builtins.int
     TRACEBACK_FIELD_NUMBER: builtins.int
     ON_FAILURE_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
     instance_id: builtins.str
     """Instance id."""
     handler: builtins.str
@@ -1020,6 +1021,8 @@ class StrategyFailed(google.protobuf.message.Message):
     """Line in it."""
     on_failure: mesh.execution.v1.trader_pb2.OnFailure.ValueType
     """What became of its orders."""
+    version: builtins.str
+    """Version of the code that raised."""
     @property
     def traceback(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Traceback, lines of the user's code only."""
@@ -1034,8 +1037,9 @@ class StrategyFailed(google.protobuf.message.Message):
         line: builtins.int = ...,
         traceback: collections.abc.Iterable[builtins.str] | None = ...,
         on_failure: mesh.execution.v1.trader_pb2.OnFailure.ValueType = ...,
+        version: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["file", b"file", "handler", b"handler", "instance_id", b"instance_id", "line", b"line", "message", b"message", "on_failure", b"on_failure", "traceback", b"traceback"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["file", b"file", "handler", b"handler", "instance_id", b"instance_id", "line", b"line", "message", b"message", "on_failure", b"on_failure", "traceback", b"traceback", "version", b"version"]) -> None: ...
 
 global___StrategyFailed = StrategyFailed
 
