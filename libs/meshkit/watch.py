@@ -4,12 +4,16 @@ PostgreSQL is the truth. One reader per process follows the streams in Redis and
 facts in a ring; a watcher takes what comes next after its own number from the ring, or from
 PostgreSQL when the ring does not have it: at a replay, after a hole, when it is slow, when Redis is
 away. So a watcher holds no queue, and its place is one number per stream.
+
+Streams come and go while a watcher watches: it says by their names which it wants, and a ring is
+kept for those that somebody wants.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +24,7 @@ from mesh.events.v1.events_pb2 import Event
 from meshkit import context, facts, watch_cursor
 from meshkit.database import Database
 from meshkit.errors import CursorTrimmed, Draining, InvalidCursor, TokenExpired
+from meshkit.facts import Head
 from meshkit.link import ERRORS, Link, wait
 from meshkit.redis_client import BLOCK_MS
 from meshkit.redis_mirror import Mirror
@@ -31,7 +36,11 @@ log = logging.getLogger("meshkit.watch")
 BATCH = 256
 """Events that are looked at for one batch."""
 
+HURRY = 0.05
+"""Seconds between looks at PostgreSQL while Redis is not yet read for a new stream."""
+
 Accept = Callable[[Event], bool]
+Follow = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,8 @@ class WatchHub:
 
     Parameters
     ----------
+    streams
+        Those that are followed all the time; others are while somebody watches them.
     draining
         Ends every watcher when set; the server's.
     poll
@@ -77,6 +88,10 @@ class WatchHub:
         self._closed = asyncio.Event()
         self._poll = poll
         self._rings = {stream: Ring() for stream in streams}
+        self._wanted = Counter(streams)
+        self._heads: Mapping[str, Head] = {}
+        self._heads_time = 0.0
+        self._came = False
         self._ours: set[str] = set()
         self._news = asyncio.Event()
         self._redis = Link(f"watch:{database.schema}:redis")
@@ -103,6 +118,7 @@ class WatchHub:
     async def watch(
         self,
         *streams: str,
+        follow: Follow | None = None,
         cursor: str = "",
         filter_hash: str = "",
         accept: Accept = lambda _: True,
@@ -111,17 +127,48 @@ class WatchHub:
     ) -> AsyncIterator[Checkpoint | Batch]:
         """Yield a checkpoint, then the accepted events after it, with checkpoints between.
 
-        ``cursor`` empty starts at the head. ``expires_at`` (unix seconds) is that of the caller's
+        Beside ``streams``, those of this schema whose names ``follow`` accepts, also the ones that
+        come while this goes on: they are told from their beginning, and so is one that a cursor
+        does not know; one that is gone is dropped from the cursor. Events of one stream come in
+        order; between streams there is none.
+
+        ``cursor`` empty starts at the heads. ``expires_at`` (unix seconds) is that of the caller's
         token unless given. Raises ``InvalidCursor``, ``CursorTrimmed`` (metadata
         ``oldest_cursor``), ``TokenExpired`` and ``Draining``, the last two after a checkpoint.
         """
         ends = context.caller().expires_at if expires_at is None else expires_at
-        at = await self._start(streams, cursor, filter_hash)
+        heads = await self._read_all_heads(streams, follow)
+        begun = asyncio.get_running_loop().time()
+        at = self._start(streams, follow, heads, cursor, filter_hash)
+        self._hold(at, heads)
+        try:
+            async for item in self._items(
+                at, streams, follow, filter_hash, accept, checkpoint_s, ends, begun
+            ):
+                yield item
+        finally:
+            self._let_go(at)
+
+    async def _items(
+        self,
+        at: dict[str, int],
+        streams: Sequence[str],
+        follow: Follow | None,
+        filter_hash: str,
+        accept: Accept,
+        checkpoint_s: float,
+        ends: float,
+        begun: float,
+    ) -> AsyncIterator[Checkpoint | Batch]:
         yield Checkpoint(self._cursor(filter_hash, at))
         said = asyncio.get_running_loop().time()
+        known = self._heads
         while True:
             news = self._news
             over = self._is_over(ends)
+            if follow and known is not self._heads and self._heads_time >= begun:
+                known = self._heads
+                self._join(at, streams, follow, known)
             seen, events = (0, []) if over else await self._next(at, filter_hash, accept)
             if events:
                 yield Batch(tuple(events), self._cursor(filter_hash, at))
@@ -135,35 +182,90 @@ class WatchHub:
                 rest = min(checkpoint_s - (now - said), ends - time.time())
                 await wait(news, max(rest, 0))
 
-    async def _start(self, streams: Sequence[str], cursor: str, filter_hash: str) -> dict[str, int]:
+    async def _read_all_heads(
+        self, streams: Sequence[str], follow: Follow | None
+    ) -> dict[str, Head]:
         async with self._database.connection() as connection:
-            found = {head.stream: head for head in await facts.heads(connection, list(streams))}
-        numbers = {stream: found[stream].number if stream in found else 0 for stream in streams}
-        for stream, number in numbers.items():
-            self._rings[stream].head = max(self._rings[stream].head, number)
+            found = await facts.heads(connection, None if follow else list(streams))
+        return {head.stream: head for head in found}
+
+    def _start(
+        self,
+        streams: Sequence[str],
+        follow: Follow | None,
+        heads: Mapping[str, Head],
+        cursor: str,
+        filter_hash: str,
+    ) -> dict[str, int]:
+        """Return where a watcher begins in each of its streams."""
+        found = {s: heads.get(s) or Head(s, 0, 1) for s in streams}
+        found |= {s: head for s, head in heads.items() if follow and follow(s)}
         if not cursor:
-            return numbers
-        at = watch_cursor.decode(cursor, self._origin, filter_hash)
-        if set(at) != set(streams) or any(not 0 <= at[s] <= numbers[s] for s in streams):
+            return {stream: head.number for stream, head in found.items()}
+        seen = watch_cursor.decode(cursor, self._origin, filter_hash)
+        if set(streams) - set(seen) or any(
+            s not in streams and not (follow and follow(s)) for s in seen
+        ):
+            raise InvalidCursor("The cursor belongs to other streams. Watch again without one.")
+        at = {s: seen.get(s, head.kept_from - 1) for s, head in found.items()}
+        if any(not 0 <= at[s] <= head.number for s, head in found.items()):
             raise InvalidCursor("The cursor is ahead of the log. Watch again without a cursor.")
-        oldest = {s: max(at[s], found[s].kept_from - 1 if s in found else 0) for s in streams}
+        oldest = {s: max(at[s], head.kept_from - 1) for s, head in found.items()}
         if oldest != at:
             raise self._trimmed(filter_hash, oldest)
         return at
 
+    def _join(
+        self,
+        at: dict[str, int],
+        streams: Sequence[str],
+        follow: Follow,
+        heads: Mapping[str, Head],
+    ) -> None:
+        """Begin the streams that have come, end those that are gone."""
+        gone = [s for s in at if s not in heads and s not in streams]
+        self._let_go(gone)
+        for stream in gone:
+            del at[stream]
+        come = {s: h.kept_from - 1 for s, h in heads.items() if s not in at and follow(s)}
+        self._hold(come, heads)
+        at |= come
+
+    def _hold(self, streams: Iterable[str], heads: Mapping[str, Head]) -> None:
+        """Keep a ring for each stream until it is let go."""
+        for stream in streams:
+            self._wanted[stream] += 1
+            head = heads.get(stream)
+            number = head.number if head else 0
+            ring = self._rings.setdefault(stream, Ring(number))
+            ring.head = max(ring.head, number)
+
+    def _let_go(self, streams: Iterable[str]) -> None:
+        for stream in streams:
+            self._wanted[stream] -= 1
+            if not self._wanted[stream]:
+                del self._wanted[stream], self._rings[stream]
+                self._ours.discard(stream)
+
     async def _next(
         self, at: dict[str, int], filter_hash: str, accept: Accept
     ) -> tuple[int, list[Event]]:
-        """Move ``at`` on; return how many events were looked at, and those accepted."""
+        """Move ``at`` on; return how many events were looked at, and those accepted.
+
+        Streams take turns: who had one goes to the end.
+        """
         seen, accepted = 0, []
-        for stream, number in at.items():
+        for stream, number in list(at.items()):
             events = await self._after(stream, number)
             if events is None:
                 raise await self._trimmed_now(filter_hash, at)
             if events:
+                del at[stream]
                 at[stream] = events[-1].number
             seen += len(events)
             accepted += [event for event in events if accept(event)]
+            if seen >= BATCH:
+                break
         return seen, accepted
 
     async def _after(self, stream: str, number: int) -> list[Event] | None:
@@ -229,9 +331,14 @@ class WatchHub:
             await self._mirror.offer(stream, -1)  # clears numbers of a log before this one
             self._ours.add(stream)
         places: Any = {stream: f"{ring.place}-0" for stream, ring in self._rings.items()}
+        if not places:
+            await asyncio.sleep(HURRY)
+            return
         answer: Any = await self._client.xread(places, count=BATCH, block=BLOCK_MS)
         for name, entries in answer or ():
-            ring = self._rings[name.decode()]
+            ring = self._rings.get(name.decode())
+            if ring is None:  # nobody watches it any more
+                continue
             for entry_id, entry in entries:
                 ring.add(int(entry_id.partition(b"-")[0]), entry[b"e"])
         if answer:
@@ -243,20 +350,34 @@ class WatchHub:
             try:
                 await self._read_heads()
                 self._postgres.up()
-                await asyncio.sleep(self._poll if self._redis.is_up else self._poll / 4)
+                await asyncio.sleep(self._pause())
             except ERRORS as error:
                 await asyncio.sleep(self._postgres.down(error))
             except Exception as error:  # a bug must not end all watching without a word
                 log.exception("the heads cannot be read")
                 await asyncio.sleep(self._postgres.down(error))
 
+    def _pause(self) -> float:
+        if self._rings.keys() - self._ours:  # a new stream, which Redis is not asked for yet
+            return min(HURRY, self._poll)
+        return self._poll if self._redis.is_up else self._poll / 4
+
     async def _read_heads(self) -> None:
         async with self._database.connection() as connection:
-            for head in await facts.heads(connection, list(self._rings)):
-                ring = self._rings[head.stream]
+            asked = asyncio.get_running_loop().time()
+            heads = {head.stream: head for head in await facts.heads(connection)}
+            came = heads.keys() != self._heads.keys()
+            self._heads, self._heads_time = heads, asked
+            if came or self._came:  # twice: who began while this was asked waits for the next
+                self._tell()
+            self._came = came
+            for stream, ring in list(self._rings.items()):
+                head = heads.get(stream)
+                if head is None:
+                    continue
                 ring.head = max(ring.head, head.number)
                 if ring.place >= head.number:
                     continue
-                for fact in await facts.read(connection, head.stream, ring.place, BATCH):
+                for fact in await facts.read(connection, stream, ring.place, BATCH):
                     ring.add(fact.number, fact.event)
                 self._tell()
