@@ -45,6 +45,12 @@ class Desk(Strategy):
         self.mark = TAG_SAFETY if tag == SAFETY else TAG_MANUAL
         """Tag of orders that it makes for other strategies."""
 
+    def on_start(self) -> None:
+        """Do nothing: what it does, it is told."""
+
+    def on_stop(self) -> None:
+        """Do nothing."""
+
     @property
     def maker(self) -> Maker:
         """What makes orders of this desk's own."""
@@ -101,14 +107,17 @@ class Desk(Strategy):
         ``cause`` is the id of what closes it: the same cause and position give the same order, so
         that what is repeated after a crash is sent once.
         """
-        name = f"{cause}/{position.id}/{position.opening_order_id}"
-        client_order_id = ClientOrderId(str(uuid5(NAMES, name)))
+        client_order_id = ClientOrderId(self.closing_id(position, cause))
         order: Order | None = self.cache.order(client_order_id)
         if order is None:
             order = self._closing(position, client_order_id)
         if order.status == OrderStatus.INITIALIZED:
             self.send(order, position.id)
         return order
+
+    def closing_id(self, position: Position, cause: str) -> str:
+        """Return the client order id of ``close``."""
+        return str(uuid5(NAMES, f"{cause}/{position.id}/{position.opening_order_id}"))
 
     def _closing(self, position: Position, client_order_id: ClientOrderId) -> Order:
         return MarketOrder(
@@ -184,11 +193,22 @@ class Desk(Strategy):
             *cache.orders_open(**fits),
             *cache.orders_inflight(**fits),
             *cache.orders_emulated(**fits),
-            *cache.orders_active_local(**fits),
+            *self._held(**fits),
         ]
         return list({order.client_order_id: order for order in found}.values())
 
     # --
+
+    def _held(self, instrument_id: Any, strategy_id: Any) -> Sequence[Order]:
+        """Return orders that execution algorithms hold and have not sent yet."""
+        found = (
+            order
+            for algorithm_id in self.cache.exec_algorithm_ids()
+            for order in self.cache.orders_for_exec_algorithm(
+                algorithm_id, instrument_id=instrument_id, strategy_id=strategy_id
+            )
+        )
+        return [order for order in found if order.is_active_local]
 
     def _pend(self, order: Order, kind: type) -> bool:
         """Note that a change is on its way, as Nautilus' strategies do before they send one."""
