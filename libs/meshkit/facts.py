@@ -21,6 +21,17 @@ from meshkit.errors import Aborted
 NOTIFY = "SELECT pg_notify('mesh_' || current_schema(), '')"
 """Tells the publishers of this schema, once the transaction commits, that there is work."""
 
+_APPEND_MANY = (
+    "WITH head AS (INSERT INTO stream_heads AS h (stream, number, fence)"
+    "  SELECT $1, $3, $4 WHERE $2 = 1 OR EXISTS (SELECT FROM stream_heads WHERE stream = $1)"
+    "  ON CONFLICT (stream) DO UPDATE SET number = $3, fence = $4"
+    "  WHERE h.number = $2 - 1 AND h.fence <= $4 RETURNING h.number),"
+    " fact AS (INSERT INTO facts (stream, number, event)"
+    "  SELECT $1, e.number, e.event"
+    "  FROM head, unnest($5::bigint[], $6::bytea[]) AS e(number, event))"
+    " SELECT number, pg_notify('mesh_' || current_schema(), '') FROM head"
+)
+
 READ_LIMIT = 256
 """Facts in one read."""
 
@@ -29,6 +40,12 @@ class StaleFence(Aborted):
     """The writer was replaced: a writer with a newer fence has appended since."""
 
     reason = "STALE_FENCE"
+
+
+class HeadMoved(Aborted):
+    """The stream does not end where the writer believes; nothing was appended."""
+
+    reason = "SERIALIZATION_CLASH"
 
 
 @dataclass(frozen=True)
@@ -96,6 +113,30 @@ class FactLog:
         return number
 
 
+async def append_many(
+    connection: Connection, stream: str, first: int, events: Sequence[bytes], *, fence: int = 0
+) -> None:
+    """Append events that their writer has numbered, from ``first`` on without holes.
+
+    ``events`` are serialised ``mesh.events.v1.Event``. Called inside the caller's transaction.
+    Raises ``StaleFence`` when the stream has seen a newer fence, and ``HeadMoved`` when its last
+    number is not ``first - 1``.
+    """
+    if not connection.is_in_transaction():
+        raise RuntimeError("facts are appended in the transaction of the change that they tell of")
+    last = first + len(events) - 1
+    row = await connection.fetchrow(
+        _APPEND_MANY, stream, first, last, fence, list(range(first, last + 1)), list(events)
+    )
+    if row is None:
+        newest = await connection.fetchval(
+            "SELECT fence FROM stream_heads WHERE stream = $1", stream
+        )
+        if newest is not None and newest > fence:
+            raise _stale(stream, fence)
+        raise HeadMoved(f"{stream} does not end with {first - 1}.", metadata={"stream": stream})
+
+
 async def _next_number(connection: Connection, stream: str, fence: int) -> int:
     if not connection.is_in_transaction():
         raise RuntimeError("a fact is appended in the transaction of the change that it tells of")
@@ -107,11 +148,15 @@ async def _next_number(connection: Connection, stream: str, fence: int) -> int:
         fence,
     )
     if number is None:
-        raise StaleFence(
-            f"Another writer has taken over {stream}; nothing was done.",
-            metadata={"stream": stream, "fence": str(fence)},
-        )
+        raise _stale(stream, fence)
     return int(number)
+
+
+def _stale(stream: str, fence: int) -> StaleFence:
+    return StaleFence(
+        f"Another writer has taken over {stream}; nothing was done.",
+        metadata={"stream": stream, "fence": str(fence)},
+    )
 
 
 async def origin(connection: Connection) -> str:

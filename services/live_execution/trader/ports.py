@@ -105,6 +105,9 @@ class Outside(Protocol):
         Raises ``LookupError`` when it has none of this tag.
         """
 
+    def on_standing(self, callback: Callable[["Standing"], None]) -> None:
+        """Call back (engine's thread) with how lease and stores are: soon, and on each change."""
+
     async def restored(self) -> "Restored":
         """Return the snapshot and the facts after it, journal and database together."""
 
@@ -122,6 +125,17 @@ class HaltNotice(msgspec.Struct, frozen=True):
     flatten_id: str
     """Not empty: flatten as well, once."""
     reason: str
+
+
+class Standing(msgspec.Struct, frozen=True):
+    """How the trader stands with its lease and the stores."""
+
+    lease: str
+    """HELD; AWAY: it has ended and the stores are out of reach; LOST: another process has it."""
+    postgresql: bool
+    """False while facts do not get through: they wait in the journal."""
+    redis: bool
+    """False while commands do not come and the latch is read from PostgreSQL."""
 
 
 class Restored(msgspec.Struct, frozen=True):
