@@ -208,3 +208,10 @@ class ProjectForbidden(PermissionDenied):
     """The token does not name the project."""
 
     reason = "PROJECT_FORBIDDEN"
+
+
+def bad_field(field: str, description: str) -> InvalidArgument:
+    """Return the error of one field that breaks a rule which a contract cannot state."""
+    return InvalidArgument(
+        f"{field}: {description}", violations=[FieldViolation(field, description)]
+    )

@@ -3,11 +3,11 @@
 from meshkit.errors import (
     AlreadyExists,
     FailedPrecondition,
-    FieldViolation,
     InvalidArgument,
     NotFound,
     OutOfRange,
 )
+from meshkit.errors import bad_field as bad_field
 
 
 class InstrumentNotFound(NotFound):
@@ -76,42 +76,6 @@ class RangeOutsideCoverage(OutOfRange):
     reason = "RANGE_OUTSIDE_COVERAGE"
 
 
-class VenueNotFound(NotFound):
-    """No adapter or plug-in has the name."""
-
-    reason = "VENUE_NOT_FOUND"
-
-
-class VenueExtraMissing(FailedPrecondition):
-    """The adapter needs packages that are not installed."""
-
-    reason = "VENUE_EXTRA_MISSING"
-
-
-class VenueWithoutData(FailedPrecondition):
-    """The adapter gives no market data."""
-
-    reason = "VENUE_WITHOUT_DATA"
-
-
-class SecretInConfig(InvalidArgument):
-    """A config holds a secret."""
-
-    reason = "SECRET_IN_CONFIG"
-
-
-class VenueBroken(FailedPrecondition):
-    """The plug-in or adapter cannot be used."""
-
-    reason = "VENUE_BROKEN"
-
-
-class VenueCredentialMissing(FailedPrecondition):
-    """The environment lacks a secret without which the venue gives no data."""
-
-    reason = "VENUE_CREDENTIAL_MISSING"
-
-
 class ImportFault(Exception):
     """A file that cannot be imported: the job's reason and message, and the bad rows."""
 
@@ -127,10 +91,3 @@ class ImportFault(Exception):
         self.message = message
         self.faults = faults or []
         self.count = count or len(self.faults)
-
-
-def bad_field(field: str, description: str) -> InvalidArgument:
-    """Return the error of one field that breaks a rule which a contract cannot state."""
-    return InvalidArgument(
-        f"{field}: {description}", violations=[FieldViolation(field, description)]
-    )

@@ -14,7 +14,7 @@ from nautilus_trader.live.node import TradingNode, TradingNodeConfig
 from nautilus_trader.model.data import QuoteTick
 from nautilus_trader.model.identifiers import ClientId, InstrumentId
 
-from services.market_data.engine.venues.building import build
+from meshkit.nautilus.venues.building import build
 
 SECONDS = 30
 

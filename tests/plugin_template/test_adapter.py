@@ -8,7 +8,7 @@ import pytest
 from mesh_venue_template import ADAPTER
 
 from meshkit.errors import InvalidArgument
-from services.market_data.engine.venues.checking import check_config
+from meshkit.nautilus.venues.checking import check_config
 
 RUN_NODE = Path(__file__).parent / "run_node.py"
 

@@ -1,7 +1,7 @@
 """What is told of a venue → the message of the contract."""
 
 from mesh.marketdata.v1 import feed_service_pb2 as rpc
-from services.market_data.engine.venues.model import VenueInfo
+from meshkit.nautilus.venues.model import VenueInfo
 
 
 def venue(told: VenueInfo) -> rpc.Venue:
@@ -15,6 +15,7 @@ def venue(told: VenueInfo) -> rpc.Venue:
         missing_packages=told.missing_packages,
         problem=told.problem,
         config_schema=told.config_schema,
+        exec_config_schema=told.exec_config_schema,
         credentials=[
             rpc.VenueCredential(
                 field=each.field, environment=each.environment, required=each.required

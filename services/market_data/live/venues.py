@@ -5,11 +5,12 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from meshkit.nautilus.venues import plugins
+from meshkit.nautilus.venues.calls import check_config, scan_builtin, scan_plugin
+from meshkit.nautilus.venues.errors import VenueBroken
+from meshkit.nautilus.venues.model import REPLAY, VenueInfo, not_found
 from services.market_data.child import ChildDied, in_child
-from services.market_data.engine.venues import plugins
-from services.market_data.engine.venues.calls import check_config, scan_builtin, scan_plugin
-from services.market_data.engine.venues.model import REPLAY, VenueInfo, not_found
-from services.market_data.errors import VenueBroken, bad_field
+from services.market_data.errors import bad_field
 from services.market_data.live.replay_config import SCHEMA, parse_replay
 
 FIELD = "config_json"

@@ -12,7 +12,7 @@ import pytest
 
 from contract.contracts import ROOT
 from meshkit.errors import InvalidArgument
-from services.market_data.errors import SecretInConfig, VenueBroken
+from meshkit.nautilus.venues.errors import SecretInConfig, VenueBroken
 from services.market_data.live.venues import Venues
 
 TEMPLATE = ROOT / "tests" / "plugin_template"

@@ -16,8 +16,8 @@ from mesh.marketdata.v1.feed_service_pb2_grpc import (
 )
 from meshkit.channel import channel
 from meshkit.errors import InvalidArgument
+from meshkit.nautilus.venues.errors import VenueNotFound, VenueWithoutData
 from meshkit.server import MeshServer
-from services.market_data.errors import VenueNotFound, VenueWithoutData
 from services.market_data.live.venues import Venues
 from services.market_data.venue_servicer import VenueMethods
 

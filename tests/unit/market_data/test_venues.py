@@ -12,10 +12,10 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues import builtin, scanning
-from services.market_data.engine.venues.facts import FACTS, NOT_VENUES, Facts
-from services.market_data.engine.venues.forms import is_secret, schema
-from services.market_data.engine.venues.model import VenueInfo
+from meshkit.nautilus.venues import builtin, scanning
+from meshkit.nautilus.venues.facts import FACTS, NOT_VENUES, Facts
+from meshkit.nautilus.venues.forms import is_secret, schema
+from meshkit.nautilus.venues.model import VenueInfo
 
 PACKAGE = Path(str(distribution("nautilus_trader").locate_file("nautilus_trader")))
 ADAPTERS = PACKAGE / "adapters"

@@ -9,17 +9,17 @@ from nautilus_trader.live.node import TradingNode, TradingNodeConfig
 
 from meshkit.errors import InvalidArgument, MeshError
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues import builtin
-from services.market_data.engine.venues.building import Built, build
-from services.market_data.engine.venues.checking import check_config
-from services.market_data.engine.venues.lookup import extra_problem
-from services.market_data.errors import (
+from meshkit.nautilus.venues import builtin
+from meshkit.nautilus.venues.building import Built, build
+from meshkit.nautilus.venues.checking import check_config
+from meshkit.nautilus.venues.errors import (
     SecretInConfig,
     VenueCredentialMissing,
     VenueExtraMissing,
     VenueNotFound,
     VenueWithoutData,
 )
+from meshkit.nautilus.venues.lookup import extra_problem
 
 PROVIDER = "instrument_provider"
 WITHOUT_KEYS = ["BINANCE", "BITMEX", "BYBIT", "DERIBIT", "DYDX", "HYPERLIQUID", "KRAKEN", "OKX"]

@@ -238,6 +238,8 @@ class _ErrorReasonEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._En
     """RESOURCE_EXHAUSTED. Metadata: `max_feeds`. The service would have more feeds than it may. Delete one that nobody
     uses.
     """
+    ERROR_REASON_VENUE_WITHOUT_ORDERS: _ErrorReason.ValueType  # 346
+    """FAILED_PRECONDITION. Metadata: `venue`. The adapter takes no orders. Choose one with `execution` of ListVenues."""
     ERROR_REASON_BACKTEST_NOT_FOUND: _ErrorReason.ValueType  # 400
     """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
     ERROR_REASON_BACKTEST_SPEC_INVALID: _ErrorReason.ValueType  # 401
@@ -574,6 +576,8 @@ ERROR_REASON_TOO_MANY_FEEDS: ErrorReason.ValueType  # 345
 """RESOURCE_EXHAUSTED. Metadata: `max_feeds`. The service would have more feeds than it may. Delete one that nobody
 uses.
 """
+ERROR_REASON_VENUE_WITHOUT_ORDERS: ErrorReason.ValueType  # 346
+"""FAILED_PRECONDITION. Metadata: `venue`. The adapter takes no orders. Choose one with `execution` of ListVenues."""
 ERROR_REASON_BACKTEST_NOT_FOUND: ErrorReason.ValueType  # 400
 """NOT_FOUND. Metadata: `backtest_id`. No such run in the caller's projects. See ListBacktests."""
 ERROR_REASON_BACKTEST_SPEC_INVALID: ErrorReason.ValueType  # 401

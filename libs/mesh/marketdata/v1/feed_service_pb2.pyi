@@ -36,6 +36,7 @@ class Venue(google.protobuf.message.Message):
     URL_FIELDS_FIELD_NUMBER: builtins.int
     PLUGIN_FIELD_NUMBER: builtins.int
     NOTES_FIELD_NUMBER: builtins.int
+    EXEC_CONFIG_SCHEMA_FIELD_NUMBER: builtins.int
     venue: builtins.str
     """Venue name, such as `BINANCE`, `INTERACTIVE_BROKERS` or `REPLAY`."""
     data: builtins.bool
@@ -52,6 +53,10 @@ class Venue(google.protobuf.message.Message):
     """Config schema of its data client: JSON Schema (2020-12). Empty without data, and while it is not available."""
     plugin: builtins.str
     """Plugin: the distribution that brings it; empty for what is built in."""
+    exec_config_schema: builtins.str
+    """Execution config schema: JSON Schema of `config_json` of a trader's account at it, empty without execution and
+    while it is not available.
+    """
     @property
     def missing_packages(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """Missing packages of the extra."""
@@ -83,8 +88,9 @@ class Venue(google.protobuf.message.Message):
         url_fields: collections.abc.Iterable[builtins.str] | None = ...,
         plugin: builtins.str = ...,
         notes: collections.abc.Iterable[builtins.str] | None = ...,
+        exec_config_schema: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["available", b"available", "config_schema", b"config_schema", "credentials", b"credentials", "data", b"data", "execution", b"execution", "extra", b"extra", "missing_packages", b"missing_packages", "notes", b"notes", "plugin", b"plugin", "problem", b"problem", "url_fields", b"url_fields", "venue", b"venue"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["available", b"available", "config_schema", b"config_schema", "credentials", b"credentials", "data", b"data", "exec_config_schema", b"exec_config_schema", "execution", b"execution", "extra", b"extra", "missing_packages", b"missing_packages", "notes", b"notes", "plugin", b"plugin", "problem", b"problem", "url_fields", b"url_fields", "venue", b"venue"]) -> None: ...
 
 global___Venue = Venue
 

@@ -12,6 +12,7 @@ import sys
 
 import uvloop
 
+from meshkit.nautilus.venues.building import Built, build
 from services.market_data.engine.feed.capture import Capture
 from services.market_data.engine.feed.channels import Channels
 from services.market_data.engine.feed.commands import Commands
@@ -21,7 +22,6 @@ from services.market_data.engine.feed.link import Link
 from services.market_data.engine.feed.node import FeedNode
 from services.market_data.engine.feed.requests import History, Requests
 from services.market_data.engine.feed.troubles import Trouble
-from services.market_data.engine.venues.building import Built, build
 from services.market_data.live import frames
 from services.market_data.live.ports import FeedSpec
 

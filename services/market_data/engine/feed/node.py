@@ -14,7 +14,7 @@ from nautilus_trader.live.data_client import LiveMarketDataClient
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.identifiers import TraderId
 
-from services.market_data.engine.venues.building import Built
+from meshkit.nautilus.venues.building import Built
 
 log = logging.getLogger("market_data.feed")
 

@@ -20,10 +20,10 @@ from integration.backtest.test_parity import RANDOM_COLUMNS, nothing
 from integration.market_data.recording.conftest import FEED, OWNER, PROJECT, Lab
 from integration.market_data.recording.rows import channel_message
 from mesh.marketdata.v1.live_pb2 import MarketDataBatch
+from meshkit.nautilus.definitions import definition
 from services.backtest.engine.run import run
 from services.backtest.task import DataTask, RunTask
 from services.market_data.engine.feed.columns import fill
-from meshkit.nautilus.definitions import definition
 from services.market_data.file_store import FileStore
 from services.market_data.live.domain import Channel
 from services.market_data.live.recording.taking import series_of

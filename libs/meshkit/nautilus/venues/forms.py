@@ -11,13 +11,13 @@ from typing import Any
 
 import msgspec
 from nautilus_trader.common.config import msgspec_decoding_hook, msgspec_encoding_hook
-from nautilus_trader.live.config import LiveDataClientConfig
+from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConfig
 from nautilus_trader.model.data import BarType
 from nautilus_trader.model.identifiers import InstrumentId
 
 from meshkit.nautilus.config_schema import config_schema, enum_names
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues.facts import REFUSED
+from meshkit.nautilus.venues.facts import REFUSED
 
 _SECRET = re.compile(
     r"(^|_)(api_?key|app_?key|(api_?)?secret(_key)?|(api_?)?passphrase|password|private_?key"
@@ -31,6 +31,12 @@ def data_config(adapter: VenueAdapter) -> type[LiveDataClientConfig]:
     """Return the data config of an adapter that gives data."""
     assert adapter.data_config is not None
     return adapter.data_config
+
+
+def exec_config(adapter: VenueAdapter) -> type[LiveExecClientConfig]:
+    """Return the execution config of an adapter that takes orders."""
+    assert adapter.exec_config is not None
+    return adapter.exec_config
 
 
 def is_secret(adapter: VenueAdapter, name: str) -> bool:

@@ -6,13 +6,13 @@ from dataclasses import replace
 import msgspec
 
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues import builtin, loading, plugins
-from services.market_data.engine.venues.builtin import Source
-from services.market_data.engine.venues.forms import data_config, form, is_url, schema
-from services.market_data.engine.venues.loading import text_of
-from services.market_data.engine.venues.lookup import extra_problem
-from services.market_data.engine.venues.model import Credential, VenueInfo
-from services.market_data.engine.venues.plugins import Plugin
+from meshkit.nautilus.venues import builtin, loading, plugins
+from meshkit.nautilus.venues.builtin import Source
+from meshkit.nautilus.venues.forms import data_config, form, is_url, schema
+from meshkit.nautilus.venues.loading import text_of
+from meshkit.nautilus.venues.lookup import extra_problem
+from meshkit.nautilus.venues.model import Credential, VenueInfo
+from meshkit.nautilus.venues.plugins import Plugin
 
 
 def scan_builtin() -> list[VenueInfo]:
@@ -52,12 +52,14 @@ def _builtin(source: Source) -> VenueInfo:
 
 def _told(adapter: VenueAdapter) -> VenueInfo:
     lacks, problem = extra_problem(adapter)
-    written, urls = "", tuple[str, ...]()
-    if adapter.data_config is not None:
-        try:
+    written, orders, urls = "", "", tuple[str, ...]()
+    try:
+        if adapter.data_config is not None:
             written, urls = json.dumps(schema(adapter, adapter.data_config)), _urls(adapter)
-        except (TypeError, ValueError, NameError) as error:  # of a type that msgspec cannot read
-            problem = problem or f"Its config has no JSON Schema: {text_of(error)}"
+        if adapter.exec_config is not None:
+            orders = json.dumps(schema(adapter, adapter.exec_config))
+    except (TypeError, ValueError, NameError) as error:  # of a type that msgspec cannot read
+        problem = problem or f"Its config has no JSON Schema: {text_of(error)}"
     return VenueInfo(
         venue=adapter.name,
         module="",
@@ -69,6 +71,7 @@ def _told(adapter: VenueAdapter) -> VenueInfo:
         problem=problem,
         data_config=_path(adapter.data_config),
         config_schema=written,
+        exec_config_schema=orders,
         credentials=_credentials(adapter),
         url_fields=urls,
         nautilus_venues=adapter.venues,

@@ -1,16 +1,23 @@
 """A venue's name → its adapter with its classes, or the typed error of why there is none."""
 
+from collections.abc import Callable
+
+from meshkit.errors import MeshError
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues import builtin, loading, plugins
-from services.market_data.engine.venues.builtin import Source
-from services.market_data.engine.venues.loading import text_of
-from services.market_data.engine.venues.model import REPLAY, not_found
-from services.market_data.engine.venues.plugins import Plugin
-from services.market_data.errors import (
+from meshkit.nautilus.venues import builtin, loading, plugins
+from meshkit.nautilus.venues.builtin import Source
+from meshkit.nautilus.venues.errors import (
     VenueBroken,
     VenueExtraMissing,
     VenueWithoutData,
+    VenueWithoutOrders,
 )
+from meshkit.nautilus.venues.loading import text_of
+from meshkit.nautilus.venues.model import REPLAY, not_found
+from meshkit.nautilus.venues.plugins import Plugin
+
+type Without = Callable[[str, str], MeshError]
+"""Makes the error of an adapter that lacks a role, from its name and problem."""
 
 
 def data_adapter(venue: str) -> VenueAdapter:
@@ -18,12 +25,23 @@ def data_adapter(venue: str) -> VenueAdapter:
 
     Raises ``VenueNotFound``, ``VenueWithoutData``, ``VenueExtraMissing`` or ``VenueBroken``.
     """
+    return _adapter(venue, "data_factory", _without_data)
+
+
+def exec_adapter(venue: str) -> VenueAdapter:
+    """Return the adapter of a venue that takes orders; raises as ``data_adapter``, and
+    ``VenueWithoutOrders``.
+    """
+    return _adapter(venue, "exec_factory", _without_orders)
+
+
+def _adapter(venue: str, role: str, without: Without) -> VenueAdapter:
     sources = {source.facts.name: source for source in builtin.sources()}
     found = {plugin.listed_name: plugin for plugin in plugins.find(taken={*sources, REPLAY})}
     if venue in sources:
-        return _builtin(sources[venue])
+        return _builtin(sources[venue], role, without)
     if venue in found:
-        return _plugin(found[venue])
+        return _plugin(found[venue], role, without)
     raise not_found(venue, [*sources, *found, REPLAY])
 
 
@@ -44,10 +62,10 @@ def _remedy(adapter: VenueAdapter, lacks: tuple[str, ...]) -> str:
     return f'pip install "{adapter.extra}"' if adapter.extra else f"pip install {' '.join(lacks)}"
 
 
-def _builtin(source: Source) -> VenueAdapter:
+def _builtin(source: Source, role: str, without: Without) -> VenueAdapter:
     name = source.facts.name
-    if "data_factory" not in source.classes:
-        raise _without_data(name, source.facts.problem)
+    if role not in source.classes:
+        raise without(name, source.facts.problem)
     _refuse_missing(builtin.outline(source.facts))
     try:
         return builtin.load(source)
@@ -55,13 +73,13 @@ def _builtin(source: Source) -> VenueAdapter:
         raise _broken(name, f"It could not be imported: {text_of(error)}") from None
 
 
-def _plugin(plugin: Plugin) -> VenueAdapter:
+def _plugin(plugin: Plugin, role: str, without: Without) -> VenueAdapter:
     try:
         adapter = loading.load(plugin)
     except loading.Broken as error:
         raise _broken(plugin.listed_name, str(error), plugin.distribution) from None
-    if adapter.data_factory is None:
-        raise _without_data(adapter.name, "")
+    if getattr(adapter, role) is None:
+        raise without(adapter.name, "")
     _refuse_missing(adapter)
     return adapter
 
@@ -78,6 +96,13 @@ def _refuse_missing(adapter: VenueAdapter) -> None:
 def _without_data(venue: str, problem: str) -> VenueWithoutData:
     return VenueWithoutData(
         f"{venue} gives no market data. {problem or 'Choose a venue that does.'}",
+        metadata={"venue": venue},
+    )
+
+
+def _without_orders(venue: str, problem: str) -> VenueWithoutOrders:
+    return VenueWithoutOrders(
+        f"{venue} takes no orders. {problem or 'Choose a venue that does.'}",
         metadata={"venue": venue},
     )
 

@@ -3,26 +3,33 @@
 from collections.abc import Mapping
 from typing import Any
 
-from services.market_data.engine.venues.model import VenueInfo
-from services.market_data.engine.venues.plugins import Plugin
+from meshkit.nautilus.venues.model import VenueInfo
+from meshkit.nautilus.venues.plugins import Plugin
 
 
 def scan_builtin() -> list[VenueInfo]:
     """Return every adapter of the installed Nautilus, by name."""
-    from services.market_data.engine.venues import scanning
+    from meshkit.nautilus.venues import scanning
 
     return scanning.scan_builtin()
 
 
 def scan_plugin(plugin: Plugin) -> VenueInfo:
     """Return one plug-in; a broken one has its problem."""
-    from services.market_data.engine.venues import scanning
+    from meshkit.nautilus.venues import scanning
 
     return scanning.scan_plugin(plugin)
 
 
 def check_config(venue: str, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the config; raises the typed errors of ``checking.check_config``."""
-    from services.market_data.engine.venues import checking
+    from meshkit.nautilus.venues import checking
 
     return checking.check_config(venue, config)
+
+
+def check_exec_config(venue: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config; raises the typed errors of ``checking.check_exec_config``."""
+    from meshkit.nautilus.venues import checking
+
+    return checking.check_exec_config(venue, config)

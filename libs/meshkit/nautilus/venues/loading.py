@@ -6,7 +6,7 @@ from nautilus_trader.live.config import LiveDataClientConfig, LiveExecClientConf
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 
 from meshkit.nautilus.venue_adapter import GROUP, VenueAdapter
-from services.market_data.engine.venues.plugins import Plugin
+from meshkit.nautilus.venues.plugins import Plugin
 
 _ROLES = {
     "data_config": LiveDataClientConfig,

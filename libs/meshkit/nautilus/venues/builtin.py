@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues.facts import FACTS, NOT_VENUES, Facts
+from meshkit.nautilus.venues.facts import FACTS, NOT_VENUES, Facts
 
 PACKAGE = "nautilus_trader.adapters"
 EXTRAS = frozenset(facts.extra for facts in FACTS.values() if facts.extra)

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from meshkit.errors import FieldViolation, InvalidArgument
+from meshkit.errors import FieldViolation, InvalidArgument, bad_field
 from meshkit.nautilus.venue_adapter import VenueAdapter
-from services.market_data.engine.venues.facts import REFUSED
-from services.market_data.engine.venues.forms import data_config, decode, form, is_secret, schema
-from services.market_data.engine.venues.lookup import data_adapter
-from services.market_data.errors import SecretInConfig, bad_field
+from meshkit.nautilus.venues.errors import SecretInConfig
+from meshkit.nautilus.venues.facts import REFUSED
+from meshkit.nautilus.venues.forms import data_config, decode, exec_config, form, is_secret, schema
+from meshkit.nautilus.venues.lookup import data_adapter, exec_adapter
 
 Json = Mapping[str, Any]
 
@@ -36,20 +36,40 @@ def check_config(venue: str, config: Json, *, field: str = FIELD) -> dict[str, A
     return dict(config)
 
 
+def check_exec_config(venue: str, config: Json, *, field: str = FIELD) -> dict[str, Any]:
+    """Return the config, which an execution client of the venue takes as it is, with secrets.
+
+    Raises as ``check_config``, and ``VenueWithoutOrders``.
+    """
+    make_exec_config(exec_adapter(venue), config, field=field)
+    return dict(config)
+
+
 def make_config(adapter: VenueAdapter, config: Json, *, field: str = FIELD) -> Any:
     """Return the adapter's data config; raises ``SecretInConfig`` or ``InvalidArgument``."""
+    return _make(adapter, data_config(adapter), config, field)
+
+
+def make_exec_config(adapter: VenueAdapter, config: Json, *, field: str = FIELD) -> Any:
+    """Return the adapter's execution config; raises as ``make_config``."""
+    return _make(adapter, exec_config(adapter), config, field)
+
+
+def _make(
+    adapter: VenueAdapter, config_type: type[msgspec.Struct], config: Json, field: str
+) -> Any:
     for path, name in _names(config, field):
         if is_secret(adapter, name):
             raise _secret(adapter, path, name)
         if name in REFUSED:
             raise bad_field(path, REFUSED[name])
-    form_type = form(adapter, data_config(adapter))
+    form_type = form(adapter, config_type)
     try:
         values = decode(form_type, config)
         _check_urls(config, field)
-        return data_config(adapter)(**values)
+        return config_type(**values)
     except msgspec.ValidationError as error:
-        raise _invalid(adapter, field, str(error)) from None
+        raise _invalid(schema(adapter, config_type), field, str(error)) from None
     except (TypeError, ValueError) as error:  # what the config class itself refuses
         raise bad_field(field, f"was refused: {' '.join(str(error).split())[:200]}") from None
 
@@ -70,7 +90,7 @@ def _secret(adapter: VenueAdapter, path: str, name: str) -> SecretInConfig:
     where = " or ".join(variables) if variables else "a variable that the adapter reads"
     text = (
         "is a secret, and a config can be read by others. Set it in the environment of the "
-        f"market-data service as {where}, and leave it out here"
+        f"market-data service as {where}, or for a trader in a credential, and leave it out here"
     )
     return SecretInConfig(
         f"{path}: {text}",
@@ -79,12 +99,12 @@ def _secret(adapter: VenueAdapter, path: str, name: str) -> SecretInConfig:
     )
 
 
-def _invalid(adapter: VenueAdapter, field: str, text: str) -> InvalidArgument:
+def _invalid(form_schema: Json, field: str, text: str) -> InvalidArgument:
     """Return msgspec's error with its path in the request and, for a name, the nearest known."""
     found = _PLACE.match(text)
     message, place = (found[1], found[2] or "") if found else (text, "")
     path = field + place
-    node = _at(schema(adapter, data_config(adapter)), place)
+    node = _at(form_schema, place)
     if unknown := _UNKNOWN.search(message):
         known = list(node.get("properties", {}))
         near = get_close_matches(unknown[1], known, n=1)

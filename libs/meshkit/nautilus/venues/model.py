@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from services.market_data.errors import VenueNotFound
+from meshkit.nautilus.venues.errors import VenueNotFound
 
 REPLAY = "REPLAY"
 
@@ -26,7 +26,7 @@ class VenueInfo:
     """An adapter: what it can do and what it needs.
 
     ``module`` is where its code is. ``config_schema`` is JSON Schema as text, empty without data
-    and while it is not available; ``data_config`` is the dotted path of the config class.
+    and while it is not available, as ``exec_config_schema`` is without execution; ``data_config`` is the dotted path of the config class.
     ``nautilus_venues`` are those of its instruments, none for those of many exchanges.
     ``problem`` is why it is not available and what to do. ``plugin`` is the distribution that
     brings it, empty for what is built in.
@@ -42,6 +42,7 @@ class VenueInfo:
     problem: str = ""
     data_config: str = ""
     config_schema: str = ""
+    exec_config_schema: str = ""
     credentials: tuple[Credential, ...] = ()
     url_fields: tuple[str, ...] = ()
     nautilus_venues: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from meshkit.nautilus.venue_adapter import GROUP
-from services.market_data.engine.venues.model import VenueInfo
+from meshkit.nautilus.venues.model import VenueInfo
 
 
 @dataclass(frozen=True)
