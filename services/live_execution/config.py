@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from meshkit.config import Env
+from services.live_execution.credentials import KeySource
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class Config:
     trader_mesh_address: str
     trader_token: str
     retention: timedelta
+    credential_keys: KeySource
     launching: Launching
 
     @classmethod
@@ -103,6 +105,7 @@ class Config:
             trader_mesh_address=env.text("MESH_TRADER_MESH_ADDRESS"),
             trader_token=trader_token,
             retention=timedelta(days=env.integer("MESH_FACTS_RETENTION_DAYS", 3_650, minimum=1)),
+            credential_keys=KeySource.read(env),
             launching=_launching(env),
         )
         env.check()

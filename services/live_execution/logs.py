@@ -58,20 +58,16 @@ class TraderLogs:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
 
-    def rotate(self, trader: Trader, largest: int) -> None:
+    async def rotate(self, trader: Trader, largest: int) -> None:
         """Put a log of more than ``largest`` bytes aside.
 
         Its process holds the file open, so it is copied and emptied; the lines of that very
         moment may be lost.
         """
         path = self.path(trader)
-        try:
-            if path.stat().st_size <= largest:
-                return
-            shutil.copyfile(path, path.with_suffix(".log.1"))
+        if path.exists() and path.stat().st_size > largest:
+            await asyncio.to_thread(shutil.copyfile, path, path.with_suffix(".log.1"))
             os.truncate(path, 0)
-        except FileNotFoundError:
-            return
 
     def tail(self, trader: Trader, lines: int, contains: str = "") -> list[str]:
         """Return the last lines, the oldest first."""

@@ -1,28 +1,46 @@
 """Composition root of the live-execution service."""
 
 import os
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import grpc.aio
+
+from mesh.execution.v1.credential_service_pb2_grpc import (
+    add_CredentialServiceServicer_to_server,
+)
 from mesh.execution.v1.trader_service_pb2_grpc import add_TraderServiceServicer_to_server
 from mesh.marketdata.v1.feed_service_pb2_grpc import FeedServiceStub
 from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceStub
+from meshkit.bell import Bell
 from meshkit.channel import channel
 from meshkit.database import Database
 from meshkit.publisher import Publisher
 from meshkit.redis_client import open_redis
 from meshkit.server import MeshServer, run
 from meshkit.watch import WatchHub
+from services.live_execution import events
 from services.live_execution.config import Config
+from services.live_execution.credential_servicer import CredentialServicer
+from services.live_execution.credentials import Vault
+from services.live_execution.launching.keeper import Means
+from services.live_execution.launching.local import PROGRAM, LocalLauncher
+from services.live_execution.launching.reconciler import Reconciler
+from services.live_execution.launching.secrets import HandOver
+from services.live_execution.launching.store import KeepingStore
+from services.live_execution.launching.tickets import Tickets
 from services.live_execution.logs import TraderLogs
 from services.live_execution.lookups import Lookups
 from services.live_execution.names import AREA
 from services.live_execution.store import TraderStore
+from services.live_execution.trader_keys import AUTH, TraderKeys
 from services.live_execution.trader_servicer import TraderServicer
 from services.live_execution.watching import Watching
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TRADERS = "mesh.execution.v1.TraderService"
+CREDENTIALS = "mesh.execution.v1.CredentialService"
 STRATEGY = "mesh.strategy.v1.StrategyService"
 FEEDS = "mesh.marketdata.v1.FeedService"
 
@@ -55,16 +73,55 @@ async def serve() -> None:
         to_strategy = await stack.enter_async_context(channel(config.strategy_address, STRATEGY))
         to_feeds = await stack.enter_async_context(channel(config.market_data_address, FEEDS))
         feeds = FeedServiceStub(to_feeds)
-        watching = Watching(hub)
+        watching, store = Watching(hub), TraderStore()
         logs = TraderLogs(config.launching.folder, config.launching.host, server.draining)
+        vault = Vault(database, config.credential_keys)
+        await vault.verify()
+        lookups = Lookups(StrategyServiceStub(to_strategy), feeds)
         traders = TraderServicer(
-            database,
-            TraderStore(),
-            Lookups(StrategyServiceStub(to_strategy), feeds),
-            watching,
-            logs,
-            config.launching.settle_s,
+            database, store, lookups, watching, logs, config.launching.settle_s
         )
         add_TraderServiceServicer_to_server(traders, server.grpc)
-        await server.start(TRADERS)
+        add_CredentialServiceServicer_to_server(
+            CredentialServicer(database, vault, feeds), server.grpc
+        )
+        await server.start(TRADERS, CREDENTIALS)
+        await stack.enter_async_context(launching(config, database, store, logs, vault.hand_over))
         await server.wait()
+
+
+@asynccontextmanager
+async def launching(
+    config: Config,
+    database: Database,
+    store: TraderStore,
+    logs: TraderLogs,
+    hand_over: HandOver,
+    program: Sequence[str] = PROGRAM,
+) -> AsyncIterator[Reconciler]:
+    """Keep the processes of traders while the block lasts."""
+    keeping = KeepingStore()
+    async with Bell(database.dsn, events.WAKE) as bell:
+        means = Means(
+            database=database,
+            store=keeping,
+            launcher=LocalLauncher(
+                config.launching, logs, hand_over, bell.ring, os.environ, program
+            ),
+            tickets=Tickets(config, database, keeping, store, logs, _keys(config)),
+            logs=logs,
+            config=config.launching,
+        )
+        async with Reconciler(means, bell) as reconciler:
+            yield reconciler
+
+
+def _keys(config: Config) -> TraderKeys | None:
+    """Return what makes a key for each trader, None when all share one."""
+    if config.trader_token:
+        return None
+
+    def to_auth(token: str) -> grpc.aio.Channel:
+        return channel(config.auth_address, AUTH, token=token or None)
+
+    return TraderKeys(to_auth, config.service_key_file)

@@ -10,7 +10,7 @@ import asyncpg
 from services.live_execution.domain import Plan, Trader
 from services.live_execution.names import AREA, TraderKey
 
-_COLUMNS = (
+COLUMNS = (
     "t.project, t.trader_id, t.owner, t.labels, t.spec, t.real, t.wanted, t.safety_mode, t.state,"
     " t.state_time, t.reason, t.message, t.restrictions, t.strategies, t.halt_ids, t.data_time,"
     " t.replay_ended, t.fence, nullif(t.lease_until, '-infinity') AS lease_until, t.host, t.pid,"
@@ -82,9 +82,9 @@ class TraderStore:
         """Return a trader, locked inside a transaction."""
         lock = " FOR UPDATE OF t" if tx.is_in_transaction() else ""
         row = await tx.fetchrow(
-            f"SELECT {_COLUMNS} FROM traders t WHERE project = $1 AND trader_id = $2{lock}", *key
+            f"SELECT {COLUMNS} FROM traders t WHERE project = $1 AND trader_id = $2{lock}", *key
         )
-        return _trader(row) if row else None
+        return trader_of(row) if row else None
 
     async def get(self, tx: Any, key: TraderKey) -> Trader:
         """Return a trader that is there."""
@@ -103,7 +103,7 @@ class TraderStore:
     ) -> list[Trader]:
         """Return traders by project and id after the key ``after`` (project, id)."""
         rows = await tx.fetch(
-            f"SELECT {_COLUMNS} FROM traders t WHERE project = ANY($1)"
+            f"SELECT {COLUMNS} FROM traders t WHERE project = ANY($1)"
             " AND (cardinality($2::text[]) = 0 OR"
             "  CASE WHEN unresponsive_time IS NULL THEN state ELSE 'DEGRADED' END = ANY($2))"
             " AND ($3::jsonb IS NULL OR labels @> $3)"
@@ -116,7 +116,7 @@ class TraderStore:
             after[1] if after else None,
             limit,
         )
-        return [_trader(row) for row in rows]
+        return [trader_of(row) for row in rows]
 
     async def change(
         self, tx: Any, key: TraderKey, plan: Plan, labels: Mapping[str, str] | None = None
@@ -216,8 +216,9 @@ def _planned(plan: Plan) -> tuple[Any, ...]:
     )
 
 
-def _trader(row: asyncpg.Record) -> Trader:
-    values = dict(row)
+def trader_of(row: asyncpg.Record) -> Trader:
+    """Return a trader from a row of ``COLUMNS`` and perhaps more."""
+    values = {name: row[name] for name in Trader.__dataclass_fields__}
     values["labels"] = json.loads(values["labels"])
     for name in ("restrictions", "strategies", "halt_ids"):
         values[name] = tuple(values[name])

@@ -40,6 +40,14 @@ CREATE TABLE traders (
     PRIMARY KEY (project, trader_id)
 );
 
+-- Which process keeps the traders of a host.
+CREATE TABLE keepers (
+    host      text        PRIMARY KEY,
+    pid       integer     NOT NULL,
+    pid_start bigint      NOT NULL,
+    until     timestamptz NOT NULL
+);
+
 -- Where the streams of deleted traders ended: one that is made under the same id goes on from there.
 CREATE TABLE former_traders (
     project   text   NOT NULL,
@@ -191,6 +199,7 @@ CREATE TABLE flatten_traders (
     flatten_id uuid  NOT NULL REFERENCES flattens ON DELETE CASCADE,
     trader_id  text  NOT NULL,
     attempts   integer NOT NULL DEFAULT 0, -- commands that were sent to it
+    fence      bigint NOT NULL DEFAULT 0, -- of its lease when the latest was sent
     sent_time  timestamptz NOT NULL DEFAULT now(), -- of the latest
     body       bytea NOT NULL, -- mesh.execution.v1.TraderFlatten
     PRIMARY KEY (flatten_id, trader_id)
@@ -229,4 +238,4 @@ CREATE TABLE credentials (
 
 -- migrate:down
 DROP TABLE credentials, day_values, project_limits, flatten_traders, flattens, halts, snapshots, reports, marks, instruments, accounts, positions, orders,
-    order_keys, commands, traders;
+    order_keys, commands, former_traders, keepers, traders;

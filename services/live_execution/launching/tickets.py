@@ -1,0 +1,103 @@
+"""What a trader's process is started with."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import msgspec
+
+from meshkit.database import Database
+from services.live_execution.config import Config
+from services.live_execution.domain import Trader
+from services.live_execution.launching.domain import Kept
+from services.live_execution.launching.store import KeepingStore
+from services.live_execution.logs import TraderLogs
+from services.live_execution.store import TraderStore
+from services.live_execution.trader.ports import Component, Ticket
+
+log = logging.getLogger("live_execution.launching")
+
+PATIENCE_S = 5.0
+"""What the auth service has to answer."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """A key to the market data of a trader's project; ``api_key_id`` empty when it is shared."""
+
+    api_key_id: str
+    token: str
+
+
+class Keys(Protocol):
+    """Makes keys (``trader_keys.py``)."""
+
+    async def make(self, project: str, trader_id: str) -> tuple[str, str]:
+        """Return id and secret of a new key."""
+
+    async def revoke(self, project: str, api_key_id: str) -> None:
+        """Refuse a key from now on."""
+
+
+class Tickets:
+    """Makes tickets; ``keys`` None gives every trader the token of the configuration."""
+
+    def __init__(
+        self,
+        config: Config,
+        database: Database,
+        keeping: KeepingStore,
+        traders: TraderStore,
+        logs: TraderLogs,
+        keys: Keys | None,
+    ) -> None:
+        self._config, self._database, self._keeping = config, database, keeping
+        self._traders, self._logs, self._keys = traders, logs, keys
+
+    async def access(self, kept: Kept) -> Access | None:
+        """Return a new key, None when none can be had now; the former one is revoked."""
+        if self._keys is None:
+            return Access("", self._config.trader_token)
+        await self.revoke(kept)
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return Access(*await self._keys.make(*kept.trader.key))
+        except Exception as error:  # whatever a service that is away raises, or its key's file
+            self._warn("no key for a trader", kept, error)
+            return None
+
+    async def revoke(self, kept: Kept) -> None:
+        """Refuse the key of a process that is dead; it is tried again before the next start."""
+        if self._keys is None or not kept.api_key_id:
+            return
+        key = kept.trader.key
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self._keys.revoke(key.project, kept.api_key_id)
+            async with self._database.connection() as tx:
+                await self._keeping.forget_api_key(tx, key, kept.api_key_id)
+        except Exception as error:  # the same
+            self._warn("the key of a trader is not revoked", kept, error)
+
+    def _warn(self, text: str, kept: Kept, error: Exception) -> None:
+        log.warning(text, extra={**kept.trader.key._asdict(), "error": type(error).__name__})
+
+    async def make(self, tx: Any, trader: Trader, access: Access) -> Ticket:
+        """Return the ticket of a trader as it is in this transaction."""
+        config = self._config
+        components = () if trader.safety_mode else await self._traders.components(tx, trader.key)
+        return Ticket(
+            project=trader.project,
+            trader_id=trader.trader_id,
+            spec=trader.spec,
+            components=tuple(msgspec.convert(each, Component) for each in components),
+            journal=str(self._logs.home(trader) / "journal"),
+            database_url=config.trader_database_url,
+            redis_url=config.trader_redis_url,
+            mesh_address=config.trader_mesh_address,
+            mesh_token=access.token,
+            safety_mode=trader.safety_mode,
+            lease_s=config.launching.lease_s,
+            margin_s=config.launching.margin_s,
+        )
