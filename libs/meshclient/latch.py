@@ -11,8 +11,8 @@ import json
 import os
 import re
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -68,12 +68,14 @@ class Latch:
     async def set(
         self, key: str, *, reason: str = "", flatten: bool = False, reducing: bool = False
     ) -> Latched:
-        """Set a latch, read it back, and return it.
+        """Set a latch, read it back, and return it. Raises ``LATCH_UNREACHABLE``.
 
         A latch that is there gets stricter, never looser: ``reducing`` only when both are, and a
         flatten that was asked for stays.
         """
-        before = await self.get(key)
+        before = None
+        with suppress(MeshClientError):  # who cannot read may be able to halt all the same
+            before = await self.get(key)
         made = Latched(
             key=key,
             halt_id=str(uuid.uuid4()),
@@ -93,13 +95,13 @@ class Latch:
         value = await self._ask(self._client.get(key))
         return None if value is None else _latched(key, value)
 
-    async def list(self) -> list[Latched]:
+    async def list(self) -> Sequence[Latched]:
         """Return all latches that are set, by key."""
         keys = await self._ask(self._keys())
         found = [await self.get(key) for key in sorted(keys)]
         return [each for each in found if each is not None]
 
-    async def _keys(self) -> list[str]:
+    async def _keys(self) -> Sequence[str]:
         return [key.decode() async for key in self._client.scan_iter("halt:*")]
 
     async def _ask(self, work: Any) -> Any:

@@ -28,8 +28,8 @@ class Profile:
     """A mesh to talk to.
 
     ``address`` is ``host:port`` (plaintext) or ``https://host[:port]`` (TLS); ``project`` may be
-    empty, which means the key's first one. ``latch_url`` is the Redis of the mesh for a user who may
-    set halts and nothing else: the kill switch past all services (``meshclient.latch``).
+    empty, which means the key's first one. ``latch_url`` is the Redis of the mesh for a user who
+    may set halts and nothing else: the kill switch past all services (``meshclient.latch``).
     """
 
     name: str
@@ -84,8 +84,8 @@ def write(
 ) -> Path:
     """Write a profile into the file (mode 0600), keeping the others; return the file's path.
 
-    ``default`` makes it the one that is used when none is named. A ``latch_url`` that is there stays
-    unless another one is given.
+    ``default`` makes it the one that is used when none is named. A ``latch_url`` that is there
+    stays unless another one is given.
     """
     if not _NAME.fullmatch(name):
         raise ProfileError(

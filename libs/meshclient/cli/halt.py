@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -31,7 +31,7 @@ StrategyOf = Annotated[
 Reason = Annotated[str, typer.Option(help="Why, for people.")]
 Direct = Annotated[
     bool,
-    typer.Option("--direct", help="Past the mesh: the latch in Redis itself (MESH_LATCH_URL)."),
+    typer.Option("--direct", help="Past the mesh: the latch in Redis (MESH_LATCH_URL)."),
 ]
 
 
@@ -106,11 +106,16 @@ async def _follow(shell: Shell, flatten: pb.Flatten, reply: HaltResponse | None)
         raise JobFailed("NOT FLAT: something is left, as listed.", reason="NOT_FLAT", resource=done)
 
 
-def _reach(all_: bool, venue: str, trader: str, strategy: str) -> dict[str, str | bool]:
+def _reach(all_: bool, venue: str, trader: str, strategy: str) -> dict[str, Any]:
     """Return the keywords of a scope."""
     if ":" in strategy and not trader:
         trader, _, strategy = strategy.partition(":")
-    reach = {"all": all_, "venue": venue.upper(), "trader": trader, "strategy": strategy}
+    reach: dict[str, Any] = {
+        "all": all_,
+        "venue": venue.upper(),
+        "trader": trader,
+        "strategy": strategy,
+    }
     try:
         scope(**reach)
     except MeshClientError:

@@ -18,6 +18,12 @@ ALL_SCOPES = (
     "data.write",
     "backtest.read",
     "backtest.run",
+    "trader.read",
+    "trader.write",
+    "order.read",
+    "order.write",
+    "safety.halt",
+    "credential.read",
 )
 
 
@@ -26,7 +32,11 @@ async def create(
     shell: Shell,
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[
-        list[str] | None, typer.Option(help="Scope; all but auth.admin when none is named.")
+        list[str] | None,
+        typer.Option(
+            help="Scope; when none is named all but auth.admin, trader.deploy, "
+            "safety.reset and credential.write."
+        ),
     ] = None,
     in_project: Annotated[
         list[str] | None, typer.Option(help="Project; your own when none is named.")

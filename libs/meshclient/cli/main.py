@@ -8,15 +8,21 @@ import typer
 from meshclient import profiles
 from meshclient.cli import (
     backtest_results,
+    credential,
     data_import,
     data_instruments,
+    halt,
     keys,
     md,
     md_book,
     md_history,
     md_replay,
     md_watch,
+    order,
     strategy,
+    trade_watch,
+    trader,
+    trader_strategy,
 )
 from meshclient.cli.base import Shell, command
 from meshclient.client import MeshClient
@@ -26,18 +32,25 @@ app = typer.Typer(
     name="meshctl",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    help="Store strategies, import market data, run backtests and watch markets on a "
+    help="Store strategies, import market data, run backtests, watch markets and trade on a "
     "nautilus-mesh.",
     epilog="Everywhere: --json, --profile NAME, --project NAME. Exit codes: 2 bad input, 3 access, "
-    "4 not found, 5 the run or import failed, 1 anything else.",
+    "4 not found, 5 the run, import or trader failed or not flat, 1 anything else.",
 )
 # Modules that share a group add to one app: importing each is what registers its commands.
 assert data_instruments.app is data_import.app
+assert trade_watch.apps == (order.app, trader.app)
+
 assert md_book.app is md_history.app is md_replay.app is md_watch.app is md.app
 app.add_typer(strategy.app, name="strategy")
 app.add_typer(data_import.app, name="data")
 app.add_typer(md.app, name="md")
 app.add_typer(backtest_results.app, name="backtest")
+trader.app.add_typer(trader_strategy.app, name="strategy")
+app.add_typer(trader.app, name="trader")
+app.add_typer(order.app, name="order")
+app.add_typer(halt.app, name="halt")
+app.add_typer(credential.app, name="credential")
 app.add_typer(keys.app, name="keys")
 
 
