@@ -1,0 +1,1 @@
+"""The kill switch: halts, flattens, and limits across traders."""
