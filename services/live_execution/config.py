@@ -8,6 +8,7 @@ from pathlib import Path
 
 from meshkit.config import Env
 from services.live_execution.credentials import KeySource
+from services.live_execution.safety.flattens import Settings as Safety
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ class Config:
     ``trader_*`` is what the processes of traders get: stores, the gateway's address, and a key
     for it, which is made for each start through ``auth_address`` unless ``trader_token`` is given.
     ``retention`` is how long facts are kept: they are the books of the traders.
+    ``latch_redis_url`` is where halts stand in Redis, by a user who may write them.
     """
 
     listen: str
@@ -81,6 +83,8 @@ class Config:
     retention: timedelta
     credential_keys: KeySource
     launching: Launching
+    latch_redis_url: str
+    safety: Safety
 
     @classmethod
     def read(cls, values: Mapping[str, str]) -> "Config":
@@ -107,6 +111,8 @@ class Config:
             retention=timedelta(days=env.integer("MESH_FACTS_RETENTION_DAYS", 3_650, minimum=1)),
             credential_keys=KeySource.read(env),
             launching=_launching(env),
+            latch_redis_url=env.text("MESH_LATCH_REDIS_URL", redis_url),
+            safety=_safety(env),
         )
         env.check()
         return config
@@ -131,6 +137,16 @@ def _launching(env: Env) -> Launching:
         ),
         memory_mb=env.integer("MESH_TRADER_MEMORY_MB", 0),
         log_mb=env.integer("MESH_TRADER_LOG_MB", usual.log_mb, minimum=1),
+    )
+
+
+def _safety(env: Env) -> Safety:
+    usual = Safety()
+    return Safety(
+        flatten_s=env.number("MESH_FLATTEN_S", usual.flatten_s, minimum=1.0),
+        answer_s=env.number("MESH_FLATTEN_ANSWER_S", usual.answer_s, minimum=0.5),
+        dead_s=env.number("MESH_FLATTEN_DEAD_S", usual.dead_s, minimum=0.1),
+        look_s=env.number("MESH_SAFETY_LOOK_S", usual.look_s, minimum=0.05),
     )
 
 

@@ -10,6 +10,8 @@ import grpc.aio
 from mesh.execution.v1.credential_service_pb2_grpc import (
     add_CredentialServiceServicer_to_server,
 )
+from mesh.execution.v1.order_service_pb2_grpc import add_OrderServiceServicer_to_server
+from mesh.execution.v1.safety_service_pb2_grpc import add_SafetyServiceServicer_to_server
 from mesh.execution.v1.trader_service_pb2_grpc import add_TraderServiceServicer_to_server
 from mesh.marketdata.v1.feed_service_pb2_grpc import FeedServiceStub
 from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceStub
@@ -33,6 +35,9 @@ from services.live_execution.launching.tickets import Tickets
 from services.live_execution.logs import TraderLogs
 from services.live_execution.lookups import Lookups
 from services.live_execution.names import AREA
+from services.live_execution.order_serving import open_orders
+from services.live_execution.safety.serving import open_safety
+from services.live_execution.safety_servicer import SafetyServicer
 from services.live_execution.store import TraderStore
 from services.live_execution.trader_keys import AUTH, TraderKeys
 from services.live_execution.trader_servicer import TraderServicer
@@ -40,6 +45,8 @@ from services.live_execution.watching import Watching
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 TRADERS = "mesh.execution.v1.TraderService"
+ORDERS = "mesh.execution.v1.OrderService"
+SAFETY = "mesh.execution.v1.SafetyService"
 CREDENTIALS = "mesh.execution.v1.CredentialService"
 STRATEGY = "mesh.strategy.v1.StrategyService"
 FEEDS = "mesh.marketdata.v1.FeedService"
@@ -85,7 +92,15 @@ async def serve() -> None:
         add_CredentialServiceServicer_to_server(
             CredentialServicer(database, vault, feeds), server.grpc
         )
-        await server.start(TRADERS, CREDENTIALS)
+        safety = await stack.enter_async_context(
+            open_safety(database, config.latch_redis_url, config.safety)
+        )
+        add_SafetyServiceServicer_to_server(SafetyServicer(database, safety, hub), server.grpc)
+        orders = await stack.enter_async_context(
+            open_orders(database, client, safety.latch, watching)
+        )
+        add_OrderServiceServicer_to_server(orders, server.grpc)
+        await server.start(TRADERS, ORDERS, SAFETY, CREDENTIALS)
         await stack.enter_async_context(launching(config, database, store, logs, vault.hand_over))
         await server.wait()
 

@@ -15,13 +15,10 @@ from meshkit.watch import Batch, WatchHub, filter_hash
 from services.live_execution.names import AREA
 from services.live_execution.safety import convert
 from services.live_execution.safety.errors import bad_limits, no_flatten, no_halt
-from services.live_execution.safety.flatten_store import FlattenStore
-from services.live_execution.safety.flattening import Flattening
-from services.live_execution.safety.halting import Halting
 from services.live_execution.safety.halts import MESH, Halt, derived
-from services.live_execution.safety.limiting import Limiting, LimitStore
+from services.live_execution.safety.limiting import LimitStore
 from services.live_execution.safety.limits import LOSS, count, faults, money
-from services.live_execution.safety.store import HaltStore
+from services.live_execution.safety.serving import Safety
 
 PAGE, LARGEST_PAGE = 100, 1_000
 
@@ -32,19 +29,15 @@ class SafetyServicer(SafetyServiceServicer):
     def __init__(
         self,
         database: Database,
-        halts: HaltStore,
-        flattens: FlattenStore,
-        flattening: Flattening,
-        halting: Halting,
-        limiting: Limiting,
+        safety: Safety,
         hub: WatchHub,
     ) -> None:
         self._database = database
-        self._halts = halts
-        self._flattens = flattens
-        self._flattening = flattening
-        self._halting = halting
-        self._limiting = limiting
+        self._halts = safety.halts
+        self._flattens = safety.flattens
+        self._flattening = safety.flattening
+        self._halting = safety.halting
+        self._limiting = safety.limiting
         self._limits = LimitStore()
         self._hub = hub
 
