@@ -18,6 +18,9 @@ class Watcher(Protocol):
     def started(self, component: Any) -> None:
         """Called when its start is over; it may have stopped itself in it."""
 
+    def is_told(self, component: Any) -> bool:
+        """Whether history that is being told now is the answer to its own request."""
+
     def stopped(self, component: Any) -> None:
         """Called when it has stopped, by a command or by itself."""
 
@@ -63,6 +66,10 @@ class Fuse:
     def numbering(self, component: Any) -> None:
         """Tell that its order ids have been counted."""
         self._watcher.numbering(component)
+
+    def is_told(self, component: Any) -> bool:
+        """Ask whether history is its own."""
+        return self._watcher.is_told(component)
 
     def started(self, component: Any) -> None:
         """Tell that its start is over."""

@@ -35,6 +35,7 @@ def guarded(component: type, fuse: Fuse) -> type:
     """Return a subclass of a component's class with a fuse. One class has one instance."""
     base = next(each for each in (Strategy, ExecAlgorithm, Actor) if issubclass(component, each))
     body: dict[str, Any] = {name: _entry(component, name, fuse) for name in _entries(base)}
+    body |= {name: _historical(component, name, fuse) for name in dir(base) if _is_old(name)}
     body |= {name: _ending(component, name, fuse) for name in ENDING if hasattr(base, name)}
     body |= {name: _in_thread(component, name, fuse) for name in IN_THREADS}
     body["start"] = _start(component, fuse)
@@ -50,7 +51,7 @@ def guarded(component: type, fuse: Fuse) -> type:
 def _entries(base: type) -> list[str]:
     """Return the methods by which Nautilus enters a component, as its own classes have them."""
     names = dir(base)
-    entries = [n for n in names if n.startswith("handle_")]
+    entries = [n for n in names if n.startswith("handle_") and not _is_old(n)]
     entries += [n for n in names if n.startswith("_handle_") and n not in INNER]
     entries += [n for n in (*LIFE, *SWALLOWED, "on_market_exit", "post_market_exit") if n in names]
     if base is ExecAlgorithm:
@@ -75,6 +76,23 @@ def _entry(component: type, name: str, fuse: Fuse) -> Callable[..., None]:
     entry.__qualname__ = f"{component.__qualname__}.{name}"
     entry.fused = True  # type: ignore[attr-defined]  # a mark for the message bus, below
     return entry
+
+
+def _is_old(name: str) -> bool:
+    return name.startswith("handle_historical_")
+
+
+def _historical(component: type, name: str, fuse: Fuse) -> Callable[..., None]:
+    """Return an entry for rows of an answer, which everybody hears who waits for one."""
+    inner = _entry(component, name, fuse)
+
+    def historical(self: Any, data: Any) -> None:
+        if fuse.is_told(self):
+            inner(self, data)
+
+    historical.__qualname__ = f"{component.__qualname__}.{name}"
+    historical.fused = True  # type: ignore[attr-defined]  # as in _entry
+    return historical
 
 
 def _ending(component: type, name: str, fuse: Fuse) -> Callable[..., None]:

@@ -10,6 +10,7 @@ from nautilus_trader.common.component import (
 from nautilus_trader.execution.algorithm import ExecAlgorithm
 from nautilus_trader.trading.strategy import Strategy
 
+from services.live_execution.engine.strategies.doors import Door
 from services.live_execution.engine.strategies.fuse import Fuse, Handler
 
 
@@ -20,6 +21,7 @@ class Registrar:
         self._kernel = kernel
         self._trader = kernel.trader
         self._bus = kernel.msgbus
+        self._doors: dict[str, Door] = {}
         self._trader._has_controller = True  # it takes components while it runs, from us
 
     def register(self, made: Actor) -> None:
@@ -36,13 +38,13 @@ class Registrar:
 
     def remove(self, made: Any, fuse: Fuse) -> None:
         """Take out a component that does not run; its orders and positions stay."""
-        held = self._held(made)
-        if held.get(made.id) is made:
-            del held[made.id]
+        held, key = self._held(made), made.id
+        if held.get(key) is made:
+            del held[key]
         if isinstance(made, Strategy):
             self._forget_strategy(made)
-        elif isinstance(made, ExecAlgorithm) and f"{made.id}.execute" in self._bus.endpoints():
-            self._bus.deregister(f"{made.id}.execute", made.execute)
+        elif isinstance(made, ExecAlgorithm):
+            self._doors[str(made.id)].made = None
         self.silence(made, fuse)
         clock = made.clock
         deregister_component_clock(self._trader.instance_id, clock)
@@ -67,6 +69,9 @@ class Registrar:
         trader = self._trader
         if made.id in trader._exec_algorithms:
             raise RuntimeError(f"There is an execution algorithm '{made.id}' already.")
+        door = self._doors.get(str(made.id))
+        if door is not None:
+            self._bus.deregister(f"{made.id}.execute", door)
         clock = trader._clock.__class__()
         register_component_clock(trader.instance_id, clock)
         made.register(
@@ -77,6 +82,15 @@ class Registrar:
             clock=clock,
         )
         trader._exec_algorithms[made.id] = made
+        self._open(made)
+
+    def _open(self, made: ExecAlgorithm) -> None:
+        """Put a door before an algorithm; one that had its id before has left one."""
+        endpoint = f"{made.id}.execute"
+        door = self._doors.setdefault(str(made.id), Door(self._kernel, str(made.id)))
+        door.made = made
+        self._bus.deregister(endpoint, made.execute)
+        self._bus.register(endpoint, door)
 
     def _check_claims(self, made: Strategy) -> None:
         """Refuse claims that are taken before anything is registered."""

@@ -19,6 +19,7 @@ from services.live_execution.engine.strategies.fuse import Fuse
 from services.live_execution.engine.strategies.making import make
 from services.live_execution.engine.strategies.numbering import go_on_counting
 from services.live_execution.engine.strategies.registering import Registrar
+from services.live_execution.engine.strategies.responses import Responses
 from services.live_execution.engine.strategies.states import give, saved
 from services.live_execution.engine.strategies.sweeping import Soon, Sweep
 from services.live_execution.trader.ports import Component, Outside
@@ -66,6 +67,8 @@ class Strategies:
         self._sweep = sweep
         self._soon = Soon(node.kernel)
         self._registrar = Registrar(node.kernel)
+        self._responses = Responses(node.kernel.data_engine)
+        self._responses.install()
         self._entries: dict[str, Entry] = {}
 
     # -- commands
@@ -197,6 +200,7 @@ class Strategies:
             entry.made = made
         except BaseException as error:  # user code may raise anything, SystemExit included
             fuse.blown = True
+            entry.instance_id = entry.instance_id or _likely_id(entry.component)
             self._fail(entry, "load", error)
             return
         if entry.instance_id != known:
@@ -258,6 +262,10 @@ class Strategies:
         """Let a strategy number its orders so that no id comes twice."""
         go_on_counting(made)
 
+    def is_told(self, made: Any) -> bool:
+        """Whether history that is being told now is the answer to its own request."""
+        return self._responses.is_for(made)
+
     def started(self, made: Any) -> None:
         """Note that a component runs, or has stopped itself while it started."""
         self._entry(made).become(
@@ -306,3 +314,9 @@ class Strategies:
 
     def _entry(self, made: Any) -> Entry:
         return next(entry for entry in self._entries.values() if entry.made is made)
+
+
+def _likely_id(component: Component) -> str:
+    """Return the id that a component would have whose code could not be loaded."""
+    name = component.class_name or component.importable_path.rpartition(":")[2]
+    return f"{name or component.strategy_id}-{component.order_id_tag}"
