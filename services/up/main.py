@@ -18,7 +18,7 @@ from services.up.ports import PortsTaken, check_free
 from services.up.process import Failed, end_leftovers, rotate
 from services.up.ready import first_steps
 from services.up.secrets import Secrets
-from services.up.specs import Addresses, services
+from services.up.specs import Addresses, latch_url, services
 from services.up.stores import open_stores
 from services.up.supervisor import supervised
 
@@ -89,7 +89,15 @@ async def _mesh(state: State, *, once: bool, bare: bool) -> int:
             _say(line)
         for specs in (services(config, stores, at), [gateway(config, at)]):
             await stack.enter_async_context(supervised(specs, at.run, config.logs, _say))
-        failed = await first_steps(config, secrets, at.first_key, once=once, bare=bare, say=_say)
+        failed = await first_steps(
+            config,
+            secrets,
+            at.first_key,
+            latch_url=latch_url(stores),
+            once=once,
+            bare=bare,
+            say=_say,
+        )
         ending = "(ends now, as asked)" if once else "(Ctrl-C stops it)"
         _say(f"mesh ready on http://{config.gateway}  {ending}")
         if once:

@@ -1,4 +1,5 @@
-"""The first steps of a new mesh: a key and a profile, the sample, a first backtest, live quotes.
+"""The first steps of a new mesh: a key and a profile, the sample, a first backtest, live quotes, a
+trader.
 
 All of it goes through the gateway, as any client's calls do.
 """
@@ -18,6 +19,7 @@ from services.up.config import Config
 from services.up.live import FEED, ensure_feed, show_live
 from services.up.sample import load
 from services.up.secrets import Secrets
+from services.up.trading import TRADER, show_trading
 
 PROFILE = "local"
 KEY = "api_key"
@@ -27,13 +29,21 @@ Say = Callable[[str], None]
 
 
 async def first_steps(
-    config: Config, secrets: Secrets, first_key: Path, *, once: bool, bare: bool, say: Say
+    config: Config,
+    secrets: Secrets,
+    first_key: Path,
+    *,
+    latch_url: str,
+    once: bool,
+    bare: bool,
+    say: Say,
 ) -> int:
     """Do what has not been done yet, and the main job also when ``once``; return its exit code.
 
-    When ``bare`` there is a key and a profile, and nothing else.
+    When ``bare`` there is a key and a profile, and nothing else. ``latch_url`` goes into the
+    profile: with it `meshctl halt --direct` works when nothing else does.
     """
-    profile = _profile(config, secrets, first_key, say)
+    profile = _profile(config, secrets, first_key, latch_url, say)
     if bare:
         return 0
     async with MeshClient(profile) as mesh:
@@ -44,6 +54,8 @@ async def first_steps(
                 await ensure_feed(mesh)
                 say(f"\nThe sample again, as a live source ({FEED}):\n")
                 await show_live(mesh)
+                say(f"\nThe same strategy as a trader in a sandbox, on a replay ({TRADER}):\n")
+                await show_trading(mesh)
                 say(NEXT.format(address=config.gateway))
             else:
                 await ensure_feed(mesh)
@@ -64,12 +76,16 @@ Where to look next
   meshctl data ls                  what the catalog holds; `data import my.csv` adds yours
   meshctl md watch sample-replay EUR/USD.SIM:quotes     live quotes; `md book sample-replay
                                    BTCUSDT-PERP.SIM --watch` an order book
+  meshctl trader start SAMPLE-001  the trader goes on; `trader watch SAMPLE-001` shows it, `order
+                                   submit` trades by hand, `halt set --all --flatten` stops it all
   meshctl md venues                the venues that feeds can connect to; `md feed add` makes one
   curl http://{address}/v1/info    the same mesh by REST
 """
 
 
-def _profile(config: Config, secrets: Secrets, first_key: Path, say: Say) -> profiles.Profile:
+def _profile(
+    config: Config, secrets: Secrets, first_key: Path, latch_url: str, say: Say
+) -> profiles.Profile:
     """Return the profile of this mesh; a key that was just made is shown, this once.
 
     We keep the key beside our other secrets, because the file of profiles is the user's.
@@ -80,10 +96,17 @@ def _profile(config: Config, secrets: Secrets, first_key: Path, say: Say) -> pro
     key = secrets.find(KEY)
     if not key:
         raise ConfigError([f"the first API key is lost from {config.data}/secrets.json: {ANOTHER}"])
-    wanted = profiles.Profile(PROFILE, config.gateway, key)
+    wanted = profiles.Profile(PROFILE, config.gateway, key, latch_url=latch_url)
     file = profiles.path(config.own)
     if PROFILE not in profiles.names(config.own) or _written(config) != wanted:
-        profiles.write(PROFILE, config.gateway, key, default=bool(new), env=config.own)
+        profiles.write(
+            PROFILE,
+            config.gateway,
+            key,
+            latch_url=latch_url,
+            default=bool(new),
+            env=config.own,
+        )
     if new:
         say(f"\nYour API key, shown this once: {new}\nmeshctl finds it in {file}\n")
         first_key.unlink()
