@@ -170,6 +170,7 @@ def _component(memory: Memory, fact: pb.TraderFact) -> None:
 def _clock(memory: Memory, fact: pb.TraderFact) -> None:
     memory.clock_ns = to_nanos(fact.clock.ts)
     memory.rows = fact.clock.rows
+    memory.market = fact.clock.market
 
 
 def _marks(memory: Memory, fact: pb.TraderFact) -> None:

@@ -49,6 +49,8 @@ class Memory(msgspec.Struct):
     """Data time of a replay; 0 when there was none."""
     rows: int = 0
     """Rows that were played."""
+    market: bytes = b""
+    """What the sandboxes of a replay knew of their markets then."""
     marks: dict[str, pb.Mark] = msgspec.field(default_factory=dict)
     """The last recorded price of each instrument."""
     order_counts: dict[str, int] = msgspec.field(default_factory=dict)

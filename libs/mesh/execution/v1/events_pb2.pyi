@@ -1051,8 +1051,11 @@ class ClockMoved(google.protobuf.message.Message):
 
     TS_FIELD_NUMBER: builtins.int
     ROWS_FIELD_NUMBER: builtins.int
+    MARKET_FIELD_NUMBER: builtins.int
     rows: builtins.int
     """Rows that were played."""
+    market: builtins.bytes
+    """Market: what the sandboxes' matching knew then. For the trader alone."""
     @property
     def ts(self) -> google.protobuf.timestamp_pb2.Timestamp:
         """Data time."""
@@ -1062,9 +1065,10 @@ class ClockMoved(google.protobuf.message.Message):
         *,
         ts: google.protobuf.timestamp_pb2.Timestamp | None = ...,
         rows: builtins.int = ...,
+        market: builtins.bytes = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["ts", b"ts"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["rows", b"rows", "ts", b"ts"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["market", b"market", "rows", b"rows", "ts", b"ts"]) -> None: ...
 
 global___ClockMoved = ClockMoved
 
