@@ -30,7 +30,7 @@ class VenueClock(TestClock):
 
     def timestamp_ns(self) -> int:
         """Return the node's time."""
-        return self._shown.timestamp_ns()
+        return int(self._shown.timestamp_ns())
 
     def set_time(self, to_time_ns: int) -> None:
         """Do nothing: the time is the node's."""

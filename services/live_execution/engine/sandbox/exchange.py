@@ -10,12 +10,39 @@ from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.backtest.engine import OrderMatchingEngine, SimulatedExchange
+from nautilus_trader.common.config import InvalidConfiguration
 from nautilus_trader.execution.matching_core import MatchingCore
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.execution.messages import CancelAllOrders
+from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.identifiers import AccountId, InstrumentId
 from nautilus_trader.model.instruments import Instrument
 
 from meshkit.nautilus.data_time.sandbox import QueuedExchange
 
+SHARED = (
+    "fill_model",
+    "fee_model",
+    "book_type",
+    "oms_type",
+    "account_type",
+    "msgbus",
+    "cache",
+    "reject_stop_orders",
+    "support_gtd_orders",
+    "support_contingent_orders",
+    "oto_full_trigger",
+    "use_position_ids",
+    "use_random_ids",
+    "use_reduce_only",
+    "use_market_order_acks",
+    "bar_execution",
+    "bar_adaptive_high_low_ordering",
+    "trade_execution",
+    "liquidity_consumption",
+    "queue_position",
+    "price_protection_points",
+)
+"""What an exchange hands on to its engines."""
 LIFE = 10_000
 """Instruments of one life: the numbers in a venue's ids are ``LIFE * (life - 1) + 1`` and on."""
 
@@ -26,8 +53,9 @@ class Lasting:
     def __init__(self, *, life: int, leverages: dict[Any, Any], **kwargs: Any) -> None:
         self._life = life
         self._clock_of_venue = kwargs["clock"]
+        self.unfit: dict[InstrumentId, str] = {}
         by_id = {InstrumentId.from_str(str(k)): Decimal(str(v)) for k, v in leverages.items()}
-        super().__init__(leverages=by_id, **kwargs)
+        super().__init__(leverages=by_id, **kwargs)  # type: ignore[call-arg] # the exchange's
 
     def initialize_account(self) -> None:
         """Do not make an account: there may be one from an earlier life. See ``open_account``."""
@@ -47,44 +75,42 @@ class Lasting:
         if self.get_matching_engine(instrument.id) is not None:
             self.update_instrument(instrument)
             return
-        super().add_instrument(instrument)  # type: ignore[misc] # SimulatedExchange's
-        if self._life > 1:
-            self._renumber(instrument)
+        try:
+            super().add_instrument(instrument)  # type: ignore[misc] # SimulatedExchange's
+        except InvalidConfiguration as error:  # a derivative for a cash account
+            self.unfit[instrument.id] = str(error).removesuffix(".")
+            return
+        engines = _engines(self, instrument.id)
+        number = LIFE * (self._life - 1) + engines[instrument.id].raw_id
+        engines[instrument.id] = self._engine(instrument, number)
 
     def core(self: Any, instrument_id: InstrumentId) -> MatchingCore:
         """Return what matches the orders of an instrument."""
         return core_of(self.get_matching_engine(instrument_id))
 
-    def _renumber(self: Any, instrument: Instrument) -> None:
-        """Give the instrument an engine whose ids are of this life."""
-        engines = _engines(self, instrument.id)
-        number = LIFE * (self._life - 1) + engines[instrument.id].raw_id
-        engines[instrument.id] = OrderMatchingEngine(
-            instrument=instrument,
-            raw_id=number,
-            fill_model=self.fill_model,
-            fee_model=self.fee_model,
-            book_type=self.book_type,
-            oms_type=self.oms_type,
-            account_type=self.account_type,
-            msgbus=self.msgbus,
-            cache=self.cache,
-            clock=self._clock_of_venue,
-            reject_stop_orders=self.reject_stop_orders,
-            support_gtd_orders=self.support_gtd_orders,
-            support_contingent_orders=self.support_contingent_orders,
-            oto_full_trigger=self.oto_full_trigger,
-            use_position_ids=self.use_position_ids,
-            use_random_ids=self.use_random_ids,
-            use_reduce_only=self.use_reduce_only,
-            use_market_order_acks=self.use_market_order_acks,
-            bar_execution=self.bar_execution,
-            bar_adaptive_high_low_ordering=self.bar_adaptive_high_low_ordering,
-            trade_execution=self.trade_execution,
-            liquidity_consumption=self.liquidity_consumption,
-            queue_position=self.queue_position,
-            price_protection_points=self.price_protection_points,
+    def scratch(self: Any, instrument: Instrument) -> OrderMatchingEngine:
+        """Return an engine apart, which takes stops that are in the market already."""
+        return self._engine(instrument, 0, reject_stop_orders=False)
+
+    def _engine(self: Any, instrument: Instrument, number: int, **changes: Any) -> "LastingEngine":
+        kwargs = {name: getattr(self, name) for name in SHARED} | changes
+        return LastingEngine(
+            instrument=instrument, raw_id=number, clock=self._clock_of_venue, **kwargs
         )
+
+
+class LastingEngine(OrderMatchingEngine):
+    """A matching engine that cancels all orders of the strategy that asks, and no other's."""
+
+    def process_cancel_all(self, command: CancelAllOrders, account_id: AccountId) -> None:
+        """Cancel the open orders of a strategy; Nautilus' engine cancels those of all."""
+        orders = self.cache.orders_open(
+            venue=None, instrument_id=command.instrument_id, strategy_id=command.strategy_id
+        )
+        for order in orders:
+            wanted = command.order_side in (OrderSide.NO_ORDER_SIDE, order.side)
+            if wanted and (order.is_inflight or order.is_open):
+                self.cancel_order(order)
 
 
 def core_of(engine: OrderMatchingEngine) -> MatchingCore:

@@ -1,0 +1,166 @@
+"""A node on the wall's time with one sandbox venue, its orders by a strategy of ours.
+
+Run each function that starts nodes in a process of its own (``integration.nautilus.runs.apart``).
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from nautilus_trader.config import LiveExecEngineConfig, LoggingConfig, StrategyConfig
+from nautilus_trader.execution.messages import SubmitOrder
+from nautilus_trader.live.config import TradingNodeConfig
+from nautilus_trader.live.node import TradingNode
+from nautilus_trader.model.data import QuoteTick, TradeTick
+from nautilus_trader.model.enums import AggressorSide
+from nautilus_trader.model.events import OrderEvent
+from nautilus_trader.model.identifiers import ClientOrderId, TradeId, TraderId
+from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.orders import Order
+from nautilus_trader.trading.strategy import Strategy
+
+from integration.nautilus.witness import BTC
+from mesh.common.v1.types_pb2 import Money
+from mesh.execution.v1.trader_pb2 import SandboxVenue
+from services.live_execution.engine.sandbox import SandboxFactory, mend, sandbox_config
+
+BOUND_S = 20.0
+SPEC = SandboxVenue(
+    starting_balances=[Money(amount="1000000", currency="USDT")], default_leverage="10"
+)
+
+
+class Hand(Strategy):
+    """Sends what it is told to, and keeps the events of its orders."""
+
+    def __init__(self) -> None:
+        super().__init__(StrategyConfig(order_id_tag="H"))
+        self.seen: list[OrderEvent] = []
+
+    def on_order_event(self, event: OrderEvent) -> None:
+        """Keep an event."""
+        self.seen.append(event)
+
+
+class Scene:
+    """A running node, and what can be done to it."""
+
+    def __init__(self, node: TradingNode, hand: Hand) -> None:
+        self.node = node
+        self.hand = hand
+        self.make = hand.order_factory
+        self.told: list[Any] = []
+        self.raised: list[Exception] = []
+        for engine in (node.kernel.data_engine, node.kernel.risk_engine, node.kernel.exec_engine):
+            # Nautilus' own ends the process at an exception.
+            engine._handle_queue_exception = lambda error, queue: self.raised.append(error)
+        node.kernel.msgbus.subscribe("events.*", self.told.append)
+
+    @property
+    def client(self) -> Any:
+        """The sandbox."""
+        return next(iter(self.node.kernel.exec_engine._clients.values()))
+
+    def now_ns(self) -> int:
+        """Return the node's time."""
+        return int(self.node.kernel.clock.timestamp_ns())
+
+    async def quote(self, bid: str, ask: str, size: str = "1.000000") -> None:
+        """Move the market and let the node have done with it."""
+        price, quantity = BTC.make_price, BTC.make_qty
+        now = self.now_ns()
+        sizes = (quantity(float(size)), quantity(float(size)))
+        self.node.kernel.data_engine.process(
+            QuoteTick(BTC.id, price(float(bid)), price(float(ask)), *sizes, now, now)
+        )
+        await self.settled()
+
+    async def trade(self, price: str, size: str, side: AggressorSide) -> None:
+        """Make a trade at the venue."""
+        now = self.now_ns()
+        px, qty = BTC.make_price(float(price)), BTC.make_qty(float(size))
+        tick = TradeTick(BTC.id, px, qty, side, TradeId(str(now)), now, now)
+        self.node.kernel.data_engine.process(tick)
+        await self.settled()
+
+    async def submit(self, *orders: Order, list_of: Any = None) -> None:
+        """Submit orders and let the node have done with them."""
+        for order in orders:
+            self.hand.submit_order(order)
+        if list_of is not None:
+            self.hand.submit_order_list(list_of)
+        await self.settled()
+
+    def order(self, order: Order | ClientOrderId) -> Order:
+        """Return an order as the cache has it."""
+        client_order_id = order if isinstance(order, ClientOrderId) else order.client_order_id
+        return self.node.cache.order(client_order_id)
+
+    def status(self, order: Order | ClientOrderId) -> str:
+        """Return the status of an order."""
+        return str(self.order(order).status_string())
+
+    def events(self, order: Order) -> list[str]:
+        """Return the names of an order's events, as its strategy has seen them."""
+        mine = (e for e in self.hand.seen if e.client_order_id == order.client_order_id)
+        return [type(event).__name__.removeprefix("Order") for event in mine]
+
+    async def settled(self) -> None:
+        """Wait until the engines' queues are empty."""
+        kernel = self.node.kernel
+        queues = [
+            getattr(engine, name)
+            for engine in (kernel.data_engine, kernel.risk_engine, kernel.exec_engine)
+            for name in ("_cmd_queue", "_evt_queue", "_data_queue")
+            if hasattr(engine, name)
+        ]
+        quiet = 0
+        while quiet < 3 and not self.raised:
+            await asyncio.sleep(0)
+            quiet = quiet + 1 if all(queue.empty() for queue in queues) else 0
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    async with asyncio.timeout(BOUND_S):
+        while not condition():
+            await asyncio.sleep(0.001)
+
+
+@asynccontextmanager
+async def scene(
+    life: int = 1,
+    spec: SandboxVenue = SPEC,
+    instruments: Sequence[Instrument] = (BTC,),
+    before_start: Callable[[TradingNode], None] = lambda node: None,
+    **changes: Any,
+) -> AsyncIterator[Scene]:
+    """Run a node; ``before_start`` is called when it is built and mended."""
+    fields: dict[str, Any] = {
+        "trader_id": TraderId("SCENE-001"),
+        "logging": LoggingConfig(log_level="ERROR"),
+        "exec_engine": LiveExecEngineConfig(reconciliation=False),
+        "exec_clients": {"BINANCE": sandbox_config("BINANCE", spec, life)},
+        "timeout_post_stop": 0.0,
+    }
+    node = TradingNode(TradingNodeConfig(**(fields | changes)), asyncio.get_running_loop())
+    node.add_exec_client_factory("BINANCE", SandboxFactory)
+    hand = Hand()
+    node.trader.add_strategy(hand)
+    node.build()
+    for instrument in instruments:
+        node.cache.add_instrument(instrument)
+    mend(node)
+    before_start(node)
+    made = Scene(node, hand)
+    run = asyncio.create_task(node.run_async())
+    try:
+        await until(lambda: node.trader.is_running)
+        yield made
+        if made.raised:
+            raise made.raised[0]
+    finally:
+        await node.stop_async()
+        await run
+        node.kernel.dispose()
