@@ -198,13 +198,19 @@ def _latches(shell: Shell, found: Sequence[Latched]) -> None:
         shell.out.json([vars(each) for each in found])
         return
     rows = [
-        (each.key, "reducing" if each.reducing else "", each.by, each.time[:19], each.reason)
+        (
+            each.key,
+            "reducing" if each.reducing else "",
+            each.by,
+            each.time[:19].replace("T", " "),
+            each.reason,
+        )
         for each in found
     ]
     shell.out.table(
         ["latch", "", "by", "since (UTC)", "reason"],
         rows,
-        whole=["latch"],
+        whole=["latch", "since (UTC)"],
         empty="No latch is set.",
     )
 

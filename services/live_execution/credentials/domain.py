@@ -74,9 +74,9 @@ class SecretFields:
         listed = ", ".join(sorted(self.known)) or "none"
         for name in sorted(names - set(self.known)):
             shown = name if _harmless(name, self.known) else ""
-            told = f"'{shown}'" if shown else "one of the names given (it is not repeated here)"
+            told = f"'{shown}'" if shown else "A name that was given (it is not repeated here)"
             raise _invalid(
-                shown, f"{self.adapter} has no secret {told}. Its secrets are: {listed}."
+                shown, f"{told} is no secret of {self.adapter}. Its secrets are: {listed}."
             )
         for name in sorted(set(self.required) - names):
             raise _invalid(name, f"{self.adapter} needs '{name}' as well. Its secrets: {listed}.")
@@ -99,5 +99,5 @@ def _invalid(field_name: str, message: str) -> CredentialInvalid:
     return CredentialInvalid(
         message,
         metadata={"field": field_name},
-        violations=[FieldViolation(place, message)],
+        violations=[FieldViolation(place, message.partition(". ")[0])],
     )

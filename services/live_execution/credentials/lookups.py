@@ -14,10 +14,15 @@ class AdapterLookup:
         self._feeds: Any = feeds  # typed for blocking calls, and these are asyncio's
 
     async def secrets(self, adapter: str) -> SecretFields:
-        """Return the secrets of an adapter; raises ``VENUE_NOT_FOUND`` as market-data does."""
+        """Return the secrets of an adapter; raises ``VENUE_NOT_FOUND`` as market-data does.
+
+        Of the adapters that Nautilus brings an account needs all of them. A plug-in may know ones
+        that can be left out: it says which market data, and so surely orders, cannot do without.
+        """
         venue = (await self._feeds.GetVenue(GetVenueRequest(venue=adapter))).venue
+        whole = venue.execution and not venue.plugin
         return SecretFields(
             venue.venue,
             {each.field for each in venue.credentials},
-            {each.field for each in venue.credentials if each.required},
+            {each.field for each in venue.credentials if each.required or whole},
         )

@@ -53,7 +53,8 @@ class Feeds(_Base):
         if request.venue not in VENUES:
             raise VenueNotFound("There is no such venue.", metadata={"venue": request.venue})
         fields = [feeds.VenueCredential(field=f, required=r) for f, r in VENUES[request.venue]]
-        return feeds.GetVenueResponse(venue=feeds.Venue(venue=request.venue, credentials=fields))
+        venue = feeds.Venue(venue=request.venue, execution=True, credentials=fields)
+        return feeds.GetVenueResponse(venue=venue)
 
 
 def new_id() -> str:

@@ -98,6 +98,7 @@ BAD: list[tuple[dict[str, Any], str, str, str]] = [
         "app_key",
         "secrets",
     ),
+    ({"secrets": {"api_key": "k"}}, "CREDENTIAL_INVALID", "api_secret", "secrets"),
     ({"adapter": "BINANZ"}, "VENUE_NOT_FOUND", "", ""),
     ({"secrets": {}}, "INVALID_FIELD", "", "secrets"),
     ({"credential_id": "Not an id"}, "INVALID_FIELD", "", "credential_id"),
