@@ -20,6 +20,9 @@ from meshnautilus.snapshots import state_of
 TOPIC_GAP = "mesh.data.gap"
 """Where the message bus says each ``FeedGap``: a strategy may subscribe to it."""
 
+TOPIC_STATE = "mesh.data.state"
+"""Where the message bus says each ``SubscriptionItem`` whose state is told."""
+
 RETRY_S = 1.0
 MOST_LEVELS = 1_000
 MOST_TEXT = 64
@@ -201,6 +204,7 @@ class LiveMeshDataClient(MeshDataClient):
 
     def _on_state(self, item: pb.SubscriptionItem) -> None:
         channel = Channel.of(item.channel)
+        self._msgbus.publish(TOPIC_STATE, item)
         if item.state == pb.ITEM_STATE_FAILED:
             self._log.error(f"{channel} failed: {item.reason}. {item.message}")
         elif item.state == pb.ITEM_STATE_STALE:

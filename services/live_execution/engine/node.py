@@ -1,6 +1,7 @@
 """A trader's spec → its Nautilus node: venues, data, risk engine, live checks."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,7 @@ from mesh.execution.v1.trader_pb2 import Rate, TraderSpec
 from meshclient.client import MeshClient
 from meshclient.profiles import Profile
 from meshkit.nautilus.data_time import DataTimeNode
+from meshkit.nautilus.venues.building import build_data, build_exec
 from meshkit.times import to_nanos
 from meshnautilus import MeshDataClientConfig, ReplayRange, factory_with
 from services.live_execution.engine.sandbox import SandboxFactory, sandbox_config
@@ -96,7 +98,10 @@ def _execution(spec: TraderSpec, secrets: Secrets, life: int) -> Clients:
             config = sandbox_config(venue.venue, venue.sandbox, life)
             found.add(venue.venue, config, SandboxFactory)
         else:
-            raise NotImplementedError
+            live = venue.live
+            given = secrets.get(live.credential_id, {})
+            built = build_exec(live.adapter, venue.venue, _json(live.config_json), given)
+            found.add(venue.venue, built.config, built.factory)
     return found
 
 
@@ -104,7 +109,7 @@ def _data(ticket: Ticket, spec: TraderSpec, secrets: Secrets, clock_ns: int) -> 
     found = Clients()
     source = spec.data.WhichOneof("source")
     if source == "venue":
-        raise NotImplementedError
+        return _venue_data(spec, secrets)
     config = MeshDataClientConfig(
         feed_id=spec.data.mesh.feed_id,
         project=ticket.project,
@@ -113,6 +118,24 @@ def _data(ticket: Ticket, spec: TraderSpec, secrets: Secrets, clock_ns: int) -> 
     )
     found.add("MESH", config, factory_with(lambda: open_mesh(ticket)))
     return found
+
+
+def _venue_data(spec: TraderSpec, secrets: Secrets) -> Clients:
+    """Return data clients of the venues' own adapters; a single one serves every instrument."""
+    found = Clients()
+    clients = spec.data.venue.clients
+    for client in clients:
+        given = secrets.get(client.credential_id, {})
+        config = _json(client.config_json)
+        venue = client.adapter if len(clients) > 1 else ""
+        built = build_data(client.adapter, venue, config, given, spec.data.instrument_ids)
+        found.add(client.adapter, built.config, built.factory)
+    return found
+
+
+def _json(text: str) -> dict[str, Any]:
+    made: dict[str, Any] = json.loads(text or "{}")
+    return made
 
 
 def open_mesh(ticket: Ticket) -> MeshClient:

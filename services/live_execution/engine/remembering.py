@@ -7,7 +7,6 @@ from mesh.execution.v1.order_pb2 import TraderCommand
 from services.live_execution.engine.learning import learn
 from services.live_execution.engine.memory import Memory
 from services.live_execution.trader.ports import (
-    Component,
     HaltNotice,
     Outside,
     Refusal,
@@ -76,10 +75,6 @@ class Remembering:
     def snapshot(self, body: bytes, number: int) -> None:
         """Keep a snapshot."""
         self._outside.snapshot(body, number)
-
-    async def component(self, order_id_tag: str) -> Component:
-        """Return code and config of a component."""
-        return await self._outside.component(order_id_tag)
 
     def on_standing(self, callback: Callable[[Standing], None]) -> None:
         """Call back when what the trader may do changes."""

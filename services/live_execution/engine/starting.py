@@ -1,16 +1,12 @@
 """Starts a node and says why it did not start: Nautilus itself returns as if it had."""
 
-import asyncio
-import time
-from collections.abc import Callable
 from typing import Any
 
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.system.kernel import NautilusKernel
 
 from services.live_execution.engine.states import Trouble
-
-POLL_S = 0.005
+from services.live_execution.engine.waiting import until
 
 
 async def start(node: TradingNode) -> Trouble | None:
@@ -54,24 +50,15 @@ def _be_patient(kernel: Any) -> None:
 
     async def connected() -> bool:
         done = lambda: all(engine.check_connected() for engine in engines)  # noqa: E731 # short
-        return await _wait(done, config.timeout_connection)
+        return await until(done, config.timeout_connection)
 
     async def disconnected() -> bool:
         done = lambda: all(engine.check_disconnected() for engine in engines)  # noqa: E731 # short
-        return await _wait(done, config.timeout_disconnection)
+        return await until(done, config.timeout_disconnection)
 
     async def initialized() -> bool:
-        return await _wait(lambda: kernel.portfolio.initialized, config.timeout_portfolio)
+        return await until(lambda: kernel.portfolio.initialized, config.timeout_portfolio)
 
     kernel._check_engines_connected = connected
     kernel._check_engines_disconnected = disconnected
     kernel._check_portfolio_initialized = initialized
-
-
-async def _wait(condition: Callable[[], bool], timeout_s: float) -> bool:
-    until = time.monotonic() + timeout_s
-    while not condition():
-        if time.monotonic() >= until:
-            return False
-        await asyncio.sleep(POLL_S)
-    return True

@@ -99,12 +99,6 @@ class Outside(Protocol):
     def on_halt(self, callback: Callable[[Sequence["HaltNotice"]], None]) -> None:
         """Call back (engine's thread) with all halts in force for this trader when they change."""
 
-    async def component(self, order_id_tag: str) -> Component:
-        """Return code and config of a strategy as the trader's spec has them now.
-
-        Raises ``LookupError`` when it has none of this tag.
-        """
-
     def on_standing(self, callback: Callable[["Standing"], None]) -> None:
         """Call back (engine's thread) with how lease and stores are: soon, and on each change."""
 

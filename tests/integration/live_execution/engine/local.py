@@ -10,7 +10,6 @@ from mesh.execution.v1.events_pb2 import TraderFact
 from mesh.execution.v1.order_pb2 import TraderCommand
 from meshkit.times import now
 from services.live_execution.trader.ports import (
-    Component,
     HaltNotice,
     Refusal,
     Restored,
@@ -85,10 +84,6 @@ class LocalOutside:
     def on_standing(self, callback: Callable[[Standing], None]) -> None:
         """Say once that all is well."""
         callback(Standing("HELD", True, True))
-
-    async def component(self, order_id_tag: str) -> Component:
-        """Know none."""
-        raise LookupError(order_id_tag)
 
     async def restored(self) -> Restored:
         """Give all earlier facts."""

@@ -1,0 +1,187 @@
+"""One trader at work: its node and the parts around it, put together, run and drained."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from nautilus_trader.live.node import TradingNode
+from nautilus_trader.model.identifiers import InstrumentId
+
+from mesh.execution.v1 import trader_pb2 as pb
+from meshkit.nautilus.data_time import DataTimeNode
+from meshnautilus.lockstep import TOPIC_ENDED
+from services.live_execution.engine.capture import Capture
+from services.live_execution.engine.clockwork import Clockwork
+from services.live_execution.engine.commands import Commands
+from services.live_execution.engine.desk import MANUAL, SAFETY, Desk
+from services.live_execution.engine.following import Following
+from services.live_execution.engine.gate import Gate
+from services.live_execution.engine.halting import Halting, halted_tags
+from services.live_execution.engine.health import Health
+from services.live_execution.engine.limits import Limits
+from services.live_execution.engine.marks import Marks
+from services.live_execution.engine.orders import Orders
+from services.live_execution.engine.remembering import Remembering
+from services.live_execution.engine.restoring import restore
+from services.live_execution.engine.sandbox import mend, revive
+from services.live_execution.engine.settling import Settling
+from services.live_execution.engine.snapshots import make
+from services.live_execution.engine.starting import start
+from services.live_execution.engine.states import States, Trouble
+from services.live_execution.engine.strategies import DeskSweep, Strategies
+from services.live_execution.engine.waiting import until
+from services.live_execution.trader.ports import HaltNotice, Restored, Ticket
+
+log = logging.getLogger("trader")
+
+SAVE_S = 60.0
+SNAPSHOT_S = 300.0
+SNAPSHOT_FACTS = 50_000
+"""A snapshot is made after so long, or after so many facts."""
+SETTLE_S = 3.0
+"""How long (s) a trader that stops waits for what its strategies have cancelled."""
+
+
+class Running:
+    """A trader: made of a node that is not built yet, then ``build``, ``start``, ``drain``."""
+
+    def __init__(
+        self,
+        node: TradingNode,
+        ticket: Ticket,
+        spec: pb.TraderSpec,
+        outside: Remembering,
+        states: States,
+    ) -> None:
+        self.node, self.kernel = node, node.kernel
+        self.outside, self.states = outside, states
+        self._ticket, self._spec = ticket, spec
+        self._snapshot_number = 0
+        # Before anybody else on the bus: what happens is journalled before it has effects.
+        self._capture = Capture(self.kernel, outside)
+        self._settling = Settling()
+        self.desk, self.safety = Desk(MANUAL), Desk(SAFETY)
+        self.limits = Limits(self.kernel)
+        self._gate = Gate(self.kernel, outside, self.limits, self._settling.note)
+        self.health = Health(self.kernel, states)
+        self._marks = Marks(self.kernel, outside)
+        self._clockwork: Clockwork | None = None
+
+    def build(self, restored: Restored) -> None:
+        """Build the clients and bring back what an earlier process knew."""
+        self.node.build()
+        mend(self.node)
+        self._gate.install()
+        self.kernel.msgbus.subscribe("events.order.*", self._settling.on_event)
+        memory = restore(self.kernel, restored)
+        self.outside.remember(memory, restored.number)
+        self._snapshot_number = restored.snapshot_number
+        self._capture.begin(memory)
+        revive(self.node, memory.market)
+        for desk in (self.desk, self.safety):
+            self.node.trader.add_strategy(desk)
+        self._add_strategies(memory)
+        if isinstance(self.node, DataTimeNode):
+            self._clockwork = Clockwork(self.node, self.outside)
+            self.kernel.msgbus.subscribe(TOPIC_ENDED, self._on_replay_ended)
+            self.states.data_time = self.kernel.clock.timestamp_ns
+        self._add_callers(memory)
+
+    def _add_strategies(self, memory: Any) -> None:
+        components = () if self._ticket.safety_mode else self._ticket.components
+        sweep = DeskSweep(self.safety)
+        self.strategies = Strategies(
+            self.node, components, self.outside, memory, self.states.tell, sweep
+        )
+        self.strategies.add_all()
+        self.states.strategies = lambda: self.strategies.statuses(halted_tags(self.states.halts))
+
+    def _add_callers(self, memory: Any) -> None:
+        from services.live_execution.engine.flatten import Flattener
+
+        flattener = Flattener(self.node, self.safety, self.outside)
+        self.halting = Halting(self.outside, flattener.run, self._instance_of)
+        self.following = Following(self.kernel, self.desk)
+        venues = {venue.venue for venue in self._spec.venues}
+        orders = Orders(self.kernel, self.desk, self._settling, venues, self.following.find)
+        self.commands = Commands(
+            self.outside, orders, self.strategies, self.halting.flatten, memory.commands
+        )
+
+    async def start(self) -> Trouble | None:
+        """Start the node; return why it did not start, None when it runs."""
+        failed = await start(self.node)
+        if failed is None:
+            listed = map(InstrumentId.from_str, self._spec.data.instrument_ids)
+            self.following.follow([*listed, *self.following.held()])
+        self.outside.on_standing(self.health.on_standing)
+        self.outside.on_halt(self._on_halts)
+        return failed
+
+    async def keep(self) -> None:
+        """Save, tell and snapshot at their intervals, for ever."""
+        save_s = self._spec.save_interval.seconds or SAVE_S
+        elapsed = 0.0
+        while True:
+            await asyncio.sleep(1.0)
+            elapsed += 1.0
+            self._marks.tell()
+            if self._clockwork is not None:
+                self._clockwork.ask()
+            if elapsed % save_s < 1.0:
+                self.strategies.save_all()
+            facts = self.outside.number - self._snapshot_number
+            if facts > SNAPSHOT_FACTS or (facts and elapsed % SNAPSHOT_S < 1.0):
+                self.snapshot()
+
+    def snapshot(self) -> None:
+        """Keep a snapshot of all there is now."""
+        if self.outside.memory is None or self.outside.number == self._snapshot_number:
+            return
+        self._snapshot_number = number = self.outside.number
+        self.outside.snapshot(make(self.kernel, self.outside.memory), number)
+
+    async def drain(self) -> None:
+        """Stop strategies, save their states, let orders that are on their way settle, stop."""
+        if self._clockwork is not None:
+            await self._tell_clock(self._clockwork)
+        self.strategies.save_all()
+        if self.kernel.trader.is_running:
+            self.kernel.trader.stop()
+            if not await until(self._is_settled, SETTLE_S):
+                log.warning("orders are still on their way as the trader stops")
+        self._marks.tell()
+        await self.kernel.stop_async()
+
+    def _is_settled(self) -> bool:
+        return not any(order.is_pending_cancel for order in self.kernel.cache.orders_open())
+
+    async def _tell_clock(self, clockwork: Clockwork) -> None:
+        """Have the clock told between two instants of the data, or where the data stands still."""
+        clockwork.ask()
+        assert isinstance(self.node, DataTimeNode)
+        delivered = -1
+        while self.node.driver.delivered != delivered and clockwork.armed:
+            delivered = self.node.driver.delivered
+            await asyncio.sleep(0.05)
+        if clockwork.armed:
+            clockwork.tell()
+
+    def _on_halts(self, halts: Sequence[HaltNotice]) -> None:
+        self.states.halted(halts)
+        self.halting.on_halts(halts)
+
+    def _on_replay_ended(self, how: object) -> None:
+        if isinstance(how, Exception):
+            text = f"The replay was interrupted: {how}"
+            self.states.trouble("replay", Trouble("DATA_UNAVAILABLE", text))
+            return
+        if self._clockwork is not None:
+            self._clockwork.tell()
+        self.states.replay_ended = True
+        self.states.tell()
+
+    def _instance_of(self, tag: str) -> str:
+        found = (s.instance_id for s in self.strategies.statuses() if s.order_id_tag == tag)
+        return next(found, "")
