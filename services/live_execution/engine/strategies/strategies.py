@@ -17,7 +17,7 @@ from services.live_execution.engine.strategies.entries import Entry
 from services.live_execution.engine.strategies.failures import failure, said
 from services.live_execution.engine.strategies.fuse import Fuse
 from services.live_execution.engine.strategies.making import make
-from services.live_execution.engine.strategies.numbering import go_on_counting
+from services.live_execution.engine.strategies.numbering import Numbers, go_on_counting
 from services.live_execution.engine.strategies.registering import Registrar
 from services.live_execution.engine.strategies.responses import Responses
 from services.live_execution.engine.strategies.states import give, saved
@@ -27,7 +27,7 @@ from services.live_execution.trader.ports import Component, Outside
 LIVE = {ComponentState.STARTING, ComponentState.RUNNING, ComponentState.RESUMING}
 
 
-class Remembered(Protocol):
+class Remembered(Numbers, Protocol):
     """What the trader knows of strategies from its earlier processes, by instance id."""
 
     @property
@@ -260,7 +260,7 @@ class Strategies:
 
     def numbering(self, made: Any) -> None:
         """Let a strategy number its orders so that no id comes twice."""
-        go_on_counting(made)
+        go_on_counting(made, self._memory)
 
     def is_told(self, made: Any) -> bool:
         """Whether history that is being told now is the answer to its own request."""

@@ -1,4 +1,4 @@
-"""What becomes of traders whose strategies raise; each function runs in a process of its own."""
+"""What becomes of traders whose strategies raise; in a process of their own."""
 
 import asyncio
 import importlib
@@ -55,12 +55,14 @@ WAYS = [
 Told = dict[str, Any]
 
 
-def by_every_way() -> Told:
+def told() -> dict[str, Told]:
+    """Return what all scenes tell, by name."""
+    scenes = (by_every_way, of_every_kind_of_component, on_the_walls_time)
+    return {scene.__name__: asyncio.run(scene()) for scene in scenes}
+
+
+async def by_every_way() -> Told:
     """Return what is told of strategies that raise each at another place, and of a sound one."""
-    return asyncio.run(_by_every_way())
-
-
-async def _by_every_way() -> Told:
     tags = {way: f"W{number}" for number, way in enumerate(WAYS)}
     bad = [faulty(tag, way) for way, tag in tags.items()]
     twice = faulty("TWICE", "on_bar", then="on_stop")
@@ -106,12 +108,8 @@ async def _everything(scene: Scene) -> None:
     scene.strategies.save_all()  # nothing has changed: nothing is saved twice
 
 
-def of_every_kind_of_component() -> Told:
+async def of_every_kind_of_component() -> Told:
     """Return what is told of an actor and execution algorithms that raise."""
-    return asyncio.run(_of_every_kind_of_component())
-
-
-async def _of_every_kind_of_component() -> Told:
     actor = component("ACT", "FaultyActor", kind="ACTOR")
     early = component(
         "EX1",
@@ -155,12 +153,8 @@ async def _of_every_kind_of_component() -> Told:
         }
 
 
-def on_the_walls_time() -> Told:
+async def on_the_walls_time() -> Told:
     """Return what is told of strategies in a stock node, whose timers run on other threads."""
-    return asyncio.run(_on_the_walls_time())
-
-
-async def _on_the_walls_time() -> Told:
     ways = {"TIM": "on_my_alert", "QUO": "on_quote_tick", "THR": "in_thread", "INS": "on_answer"}
     bad = [faulty(tag, way, raises="SystemExit") for tag, way in ways.items()]
     async with running(*bad, faulty("OK", "nowhere"), wall=True) as scene:

@@ -64,6 +64,8 @@ class Memory:
 
     strategy_states: Mapping[str, Mapping[str, bytes]] = field(default_factory=dict)
     strategy_failures: Mapping[str, StrategyFailed] = field(default_factory=dict)
+    order_counts: Mapping[str, int] = field(default_factory=dict)
+    list_counts: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, facts: Sequence[TraderFact]) -> "Memory":

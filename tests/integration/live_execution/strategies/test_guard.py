@@ -9,15 +9,21 @@ from mesh.execution.v1.trader_pb2 import STRATEGY_STATE_FAILED, STRATEGY_STATE_R
 
 
 @pytest.fixture(scope="module")
-def told() -> Told:
+def scenes() -> dict[str, Told]:
+    """Give what all scenes tell; they run in one process."""
+    return apart(guarded.told)
+
+
+@pytest.fixture
+def told(scenes: dict[str, Told]) -> Told:
     """Give what became of a strategy for every way into its code, and of others beside them."""
-    return apart(guarded.by_every_way)
+    return scenes["by_every_way"]
 
 
-@pytest.fixture(scope="module")
-def components() -> Told:
+@pytest.fixture
+def components(scenes: dict[str, Told]) -> Told:
     """Give what became of an actor, of execution algorithms and of code that does not load."""
-    return apart(guarded.of_every_kind_of_component)
+    return scenes["of_every_kind_of_component"]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -80,9 +86,9 @@ def test_ex83_code_that_does_not_load_fails_alone(components: Told) -> None:
     assert "instrument_id" in components["failures"]["MIS"][1]
 
 
-def test_ex84_timers_of_the_wall_run_on_the_engines_thread() -> None:
+def test_ex84_timers_of_the_wall_run_on_the_engines_thread(scenes: dict[str, Told]) -> None:
     """In a stock node timers, threads and answers that raise stop their strategy alone."""
-    told = apart(guarded.on_the_walls_time)
+    told = scenes["on_the_walls_time"]
     assert told["running"]
     assert told["threads"] == {True}, "Nautilus calls timers on threads of its own"
     expected = {"TIM": "on_my_alert", "QUO": "on_quote_tick", "THR": "at", "INS": "on_answer"}
