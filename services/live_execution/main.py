@@ -21,6 +21,7 @@ from meshkit.database import Database
 from meshkit.publisher import Publisher
 from meshkit.redis_client import open_redis
 from meshkit.server import MeshServer, run
+from meshkit.tokens import Keys
 from meshkit.watch import WatchHub
 from services.live_execution import events
 from services.live_execution.config import Config
@@ -58,8 +59,17 @@ def main() -> None:
 
 
 async def serve() -> None:
-    """Open everything, serve, close in the opposite order."""
-    config = Config.read(os.environ)
+    """Serve as the environment says."""
+    await serve_with(Config.read(os.environ))
+
+
+async def serve_with(
+    config: Config, keys: Keys | str = "", program: Sequence[str] = PROGRAM
+) -> None:
+    """Open everything, serve, close in the opposite order.
+
+    ``keys`` are those of tokens, in place of the auth service's; ``program`` runs a trader.
+    """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(
             Database.open(config.database_url, schema="live_execution", migrations=MIGRATIONS)
@@ -70,7 +80,7 @@ async def serve() -> None:
             MeshServer(
                 name="live-execution",
                 listen=config.listen,
-                keys=config.jwks_url,
+                keys=keys or config.jwks_url,
                 http_listen=config.http_listen,
             )
         )
@@ -101,7 +111,9 @@ async def serve() -> None:
         )
         add_OrderServiceServicer_to_server(orders, server.grpc)
         await server.start(TRADERS, ORDERS, SAFETY, CREDENTIALS)
-        await stack.enter_async_context(launching(config, database, store, logs, vault.hand_over))
+        await stack.enter_async_context(
+            launching(config, database, store, logs, vault.hand_over, program)
+        )
         await server.wait()
 
 
@@ -112,7 +124,7 @@ async def launching(
     store: TraderStore,
     logs: TraderLogs,
     hand_over: HandOver,
-    program: Sequence[str] = PROGRAM,
+    program: Sequence[str],
 ) -> AsyncIterator[Reconciler]:
     """Keep the processes of traders while the block lasts."""
     keeping = KeepingStore()

@@ -10,8 +10,12 @@ import asyncpg
 from services.live_execution.domain import Plan, Trader
 from services.live_execution.names import AREA, TraderKey
 
+_STATE = "CASE WHEN t.state = 'STOPPED' AND t.pid <> 0 THEN 'DRAINING' ELSE t.state END"
+"""Its process says that it stops; it has when the process is gone."""
+
 COLUMNS = (
-    "t.project, t.trader_id, t.owner, t.labels, t.spec, t.real, t.wanted, t.safety_mode, t.state,"
+    "t.project, t.trader_id, t.owner, t.labels, t.spec, t.real, t.wanted, t.safety_mode,"
+    f" {_STATE} AS state,"
     " t.state_time, t.reason, t.message, t.restrictions, t.strategies, t.halt_ids, t.data_time,"
     " t.replay_ended, t.fence, nullif(t.lease_until, '-infinity') AS lease_until, t.host, t.pid,"
     " t.pid_start, t.process_time, t.process_safety, t.restarts, t.revision, t.unresponsive_time,"
@@ -72,7 +76,7 @@ class TraderStore:
         )
         await tx.execute(
             "INSERT INTO stream_heads (stream, number, fence, kept_from)"
-            " VALUES ($1, $2, $3, $2 + 1)",
+            " VALUES ($1, $2::bigint, $3, $2::bigint + 1)",
             key.facts,
             former["number"],
             former["fence"],
@@ -105,7 +109,7 @@ class TraderStore:
         rows = await tx.fetch(
             f"SELECT {COLUMNS} FROM traders t WHERE project = ANY($1)"
             " AND (cardinality($2::text[]) = 0 OR"
-            "  CASE WHEN unresponsive_time IS NULL THEN state ELSE 'DEGRADED' END = ANY($2))"
+            f"  CASE WHEN unresponsive_time IS NULL THEN {_STATE} ELSE 'DEGRADED' END = ANY($2))"
             " AND ($3::jsonb IS NULL OR labels @> $3)"
             " AND ($4::text IS NULL OR (project, trader_id) > ($4, $5))"
             " ORDER BY project, trader_id LIMIT $6",

@@ -15,7 +15,8 @@ class Signer:
     def __init__(self) -> None:
         self._private = ec.generate_private_key(ec.SECP256R1())
         public = jwt.algorithms.ECAlgorithm.to_jwk(self._private.public_key(), as_dict=True)
-        self._jwk = jwt.PyJWK({**public, "kid": "k1", "alg": "ES256", "use": "sig"})
+        self.jwk = {**public, "kid": "k1", "alg": "ES256", "use": "sig"}
+        self._jwk = jwt.PyJWK(self.jwk)
 
     async def key(self, key_id: str) -> jwt.PyJWK | None:
         """Return the public key."""

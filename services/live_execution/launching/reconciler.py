@@ -113,7 +113,8 @@ class Reconciler:
         try:
             again = await keeper.step(kept)
         except ERRORS as error:
-            log.warning("store away", extra={**key._asdict(), "error": type(error).__name__})
+            text = f"{type(error).__name__}: {error}"
+            log.warning("a store is away", extra={**key._asdict(), "error": text})
         except Exception:  # one trader's fault must not stop the others
             log.exception("a trader is not looked after", extra=key._asdict())
         finally:

@@ -115,7 +115,7 @@ class KeepingStore:
             "UPDATE traders t SET pid = 0, pid_start = 0, lease_until = '-infinity',"
             " process_safety = false, unresponsive_time = NULL, restrictions = '{}',"
             " settling = '{}', settle_until = NULL,"
-            " wanted = wanted AND $5, restarts = restarts + $6::int,"
+            " wanted = wanted AND $5, restarts = restarts + CASE WHEN $6 THEN 1 ELSE 0 END,"
             " deaths = CASE WHEN $6 THEN (deaths || now())[greatest(cardinality(deaths) - 30, 1):]"
             "  ELSE deaths END,"
             " state = $7, state_time = CASE WHEN state = $7 THEN state_time ELSE now() END,"

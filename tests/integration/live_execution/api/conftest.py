@@ -1,0 +1,265 @@
+"""The live-execution service of the tests' own, with real stores, a real strategy service where it
+is needed, and processes of traders that have no engine.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from integration.issuer import Signer
+from mesh.common.v1.types_pb2 import Money
+from mesh.execution.v1 import trader_pb2 as pb
+from mesh.execution.v1 import trader_service_pb2 as rpc
+from mesh.execution.v1.credential_service_pb2_grpc import CredentialServiceStub
+from mesh.execution.v1.trader_service_pb2_grpc import TraderServiceStub
+from mesh.marketdata.v1 import feed_service_pb2 as feeds
+from mesh.marketdata.v1 import feed_service_pb2_grpc as feed_stubs
+from mesh.marketdata.v1.live_pb2 import Feed
+from meshkit.channel import channel
+from meshkit.database import Database
+from meshkit.errors import NotFound
+from meshkit.server import MeshServer
+from services.live_execution.main import MIGRATIONS
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[3]
+SECONDS = 30.0
+SCOPES = (
+    "trader.read",
+    "trader.write",
+    "strategy.read",
+    "strategy.write",
+    "data.read",
+    "credential.read",
+    "credential.write",
+)
+QUICK = {
+    "MESH_TRADER_BACK_OFF_S": "0.05",
+    "MESH_TRADER_LEASE_S": "2",
+    "MESH_TRADER_MARGIN_S": "0.5",
+    "MESH_TRADER_SILENCE_S": "0.5",
+    "MESH_TRADER_STOP_S": "1",
+    "MESH_TRADER_SETTLE_S": "5",
+    "MESH_TRADER_DEATHS": "3",
+}
+FEEDS = {"binance": "BINANCE", "sample": "REPLAY"}
+
+_Base: Any = feed_stubs.FeedServiceServicer  # its stub is abstract; two methods are enough here
+
+
+def new_id() -> str:
+    """Return a new request id."""
+    return str(uuid.uuid4())
+
+
+async def until[T](look: Callable[[], Awaitable[T]], seconds: float = SECONDS) -> T:
+    """Await a look until it returns something true, within a bound."""
+    async with asyncio.timeout(seconds):
+        while not (found := await look()):
+            await asyncio.sleep(0.02)
+        return found
+
+
+class Missing(NotFound):
+    """What market-data answers for what it does not have."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__("There is none.")
+        self.reason = reason  # type: ignore[misc]  # one class for two reasons is enough here
+
+
+class MarketData(_Base):
+    """A market-data that knows a venue and two feeds."""
+
+    async def GetVenue(self, request: Any, _: Any) -> Any:  # noqa: N802 # the contract's
+        """Return a venue."""
+        if request.venue not in ("BINANCE", "NEWS"):
+            raise Missing("VENUE_NOT_FOUND")
+        trades = request.venue == "BINANCE"
+        secret = [feeds.VenueCredential(field=each) for each in ("api_key", "api_secret")]
+        return feeds.GetVenueResponse(
+            venue=feeds.Venue(
+                venue=request.venue,
+                data=True,
+                execution=trades,
+                available=True,
+                credentials=secret if trades else (),
+            )
+        )
+
+    async def GetFeed(self, request: Any, _: Any) -> Any:  # noqa: N802 # the contract's
+        """Return a feed."""
+        if request.feed_id not in FEEDS:
+            raise Missing("FEED_NOT_FOUND")
+        made = Feed(feed_id=request.feed_id, venue=FEEDS[request.feed_id])
+        return feeds.GetFeedResponse(feed=made)
+
+
+def sandbox(venue: str = "BINANCE") -> pb.TraderVenue:
+    """Return a simulated account."""
+    balances = [Money(amount="100000", currency="USDT")]
+    return pb.TraderVenue(venue=venue, sandbox=pb.SandboxVenue(starting_balances=balances))
+
+
+def live(credential_id: str = "main", adapter: str = "BINANCE") -> pb.TraderVenue:
+    """Return a real account."""
+    account = pb.LiveVenue(adapter=adapter, credential_id=credential_id)
+    return pb.TraderVenue(venue="BINANCE", live=account)
+
+
+def spec(*does: str, **more: Any) -> pb.TraderSpec:
+    """Return a spec whose small trader does something (``DIE``, ``GIVEUP``, …)."""
+    data = pb.DataSource(
+        mesh=pb.MeshData(feed_id="binance"), instrument_ids=[f"{each}.X" for each in does]
+    )
+    return pb.TraderSpec(**{"venues": [sandbox()], "data": data, **more})
+
+
+@dataclass
+class Api:
+    """The service as processes, with stubs to it, its database and its folder."""
+
+    environment: dict[str, str]
+    signer: Signer
+    database: Database
+    folder: Path
+    stack: AsyncExitStack
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    traders: Any = None
+    credentials: Any = None
+
+    async def start(self, name: str = "api", **more: str) -> "subprocess.Popen[bytes]":
+        """Start a process of the service, and wait until it serves."""
+        listen = f"unix:{self.folder}/{name}.sock"
+        values = {**self.environment, **more, "MESH_LISTEN": listen}
+        log = (self.folder / f"{name}.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, str(HERE / "api_process.py"), json.dumps([values, self.signer.jwk])],
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/libs:{ROOT}/tests"},
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        log.close()
+        self.processes.append(process)
+        self.traders = await self.stub(listen=listen)
+        self.credentials = CredentialServiceStub(await self.channel(listen))
+        await until(lambda: self._serves(process))
+        return process
+
+    async def _serves(self, process: "subprocess.Popen[bytes]") -> bool:
+        assert process.poll() is None, (self.folder / "api.log").read_text()
+        with suppress(Exception):
+            await self.traders.ListTraders(rpc.ListTradersRequest(), timeout=2)
+            return True
+        return False
+
+    async def channel(self, listen: str, *scopes: str, **claims: Any) -> Any:
+        """Return a channel of a caller."""
+        token = self.signer.token(*(scopes or SCOPES), **{"lifetime": 600.0, **claims})
+        options = [("grpc.use_local_subchannel_pool", 1)]
+        return await self.stack.enter_async_context(channel(listen, token=token, options=options))
+
+    async def stub(self, *scopes: str, listen: str = "", **claims: Any) -> Any:
+        """Return a stub of a caller."""
+        at = listen or f"unix:{self.folder}/api.sock"
+        return TraderServiceStub(await self.channel(at, *scopes, **claims))
+
+    def kill(self, process: "subprocess.Popen[bytes]") -> None:
+        """Kill -9 a process of the service."""
+        process.kill()
+        process.wait()
+
+    async def create(self, trader_id: str = "T-1", *does: str, **more: Any) -> pb.Trader:
+        """Create a trader that starts."""
+        request = rpc.CreateTraderRequest(
+            **{
+                "request_id": new_id(),
+                "trader_id": trader_id,
+                "spec": spec(*does),
+                "start": True,
+                **more,
+            }
+        )
+        made: pb.Trader = (await self.traders.CreateTrader(request)).trader
+        return made
+
+    async def get(self, trader_id: str = "T-1") -> pb.Trader:
+        """Return a trader."""
+        found = await self.traders.GetTrader(rpc.GetTraderRequest(trader_id=trader_id))
+        trader: pb.Trader = found.trader
+        return trader
+
+    async def reaches(self, state: str, trader_id: str = "T-1", *, fence: int = 0) -> pb.Trader:
+        """Wait until a trader has a state, and return it; with a fence above one."""
+        wanted = pb.TraderState.Value(f"TRADER_STATE_{state}")
+
+        async def look() -> pb.Trader | None:
+            found = await self.get(trader_id)
+            return found if found.state == wanted and found.process.fence >= fence else None
+
+        try:
+            return await until(look)  # type: ignore[return-value]  # never None when it returns
+        except TimeoutError:
+            raise AssertionError(await self.get(trader_id)) from None
+
+    async def log(self, trader_id: str = "T-1", **more: Any) -> list[str]:
+        """Return the lines of a trader's log."""
+        request = rpc.ReadTraderLogRequest(trader_id=trader_id, **more)
+        return [line async for m in self.traders.ReadTraderLog(request) for line in m.lines]
+
+    async def end(self) -> None:
+        """End the processes of the service, then those of its traders."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        async with self.database.connection() as tx:
+            pids = [row["pid"] for row in await tx.fetch("SELECT pid FROM traders WHERE pid > 0")]
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.killpg(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    """Give a serving live-execution with a market-data beside it."""
+    signer = Signer()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(
+            MeshServer(name="m", listen=f"unix:{tmp_path}/m.sock", keys=signer, grace=1.0)
+        )
+        feed_stubs.add_FeedServiceServicer_to_server(MarketData(), server.grpc)
+        await server.start("mesh.marketdata.v1.FeedService")
+        database = await stack.enter_async_context(
+            Database.open(database_url, schema="live_execution", migrations=MIGRATIONS)
+        )
+        environment = {
+            **QUICK,
+            "MESH_DATABASE_URL": database_url,
+            "MESH_REDIS_URL": redis_url,
+            "MESH_JWKS_URL": "http://127.0.0.1:1/none",
+            "MESH_STRATEGY_ADDRESS": f"unix:{tmp_path}/s.sock",
+            "MESH_MARKET_DATA_ADDRESS": server.listen,
+            "MESH_TRADERS": str(tmp_path / "traders"),
+            "MESH_TRADER_MESH_ADDRESS": "unix:/none",
+            "MESH_TRADER_TOKEN": "token",
+            "MESH_CREDENTIAL_KEY_FILE": str(tmp_path / "credentials.key"),
+            "MESH_LATCH_REDIS_URL": redis_url,
+        }
+        made = Api(environment, signer, database, tmp_path, stack)
+        stack.push_async_callback(made.end)
+        await made.start()
+        yield made
