@@ -13,9 +13,12 @@ from nautilus_trader.backtest.engine import OrderMatchingEngine, SimulatedExchan
 from nautilus_trader.common.config import InvalidConfiguration
 from nautilus_trader.execution.matching_core import MatchingCore
 from nautilus_trader.execution.messages import CancelAllOrders
-from nautilus_trader.model.enums import OrderSide
-from nautilus_trader.model.identifiers import AccountId, InstrumentId
+from nautilus_trader.model.enums import LiquiditySide, OmsType, OrderSide
+from nautilus_trader.model.identifiers import AccountId, InstrumentId, PositionId
 from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.objects import Price, Quantity
+from nautilus_trader.model.orders import Order
+from nautilus_trader.model.position import Position
 
 from meshkit.nautilus.data_time.sandbox import QueuedExchange
 
@@ -100,7 +103,7 @@ class Lasting:
 
 
 class LastingEngine(OrderMatchingEngine):
-    """A matching engine that cancels all orders of the strategy that asks, and no other's."""
+    """A matching engine for a trader of several strategies, whose events stay as they were told."""
 
     def process_cancel_all(self, command: CancelAllOrders, account_id: AccountId) -> None:
         """Cancel the open orders of a strategy; Nautilus' engine cancels those of all."""
@@ -111,6 +114,44 @@ class LastingEngine(OrderMatchingEngine):
             wanted = command.order_side in (OrderSide.NO_ORDER_SIDE, order.side)
             if wanted and (order.is_inflight or order.is_open):
                 self.cancel_order(order)
+
+    def apply_fills(
+        self,
+        order: Order,
+        fills: list[Any],
+        liquidity_side: LiquiditySide,
+        venue_position_id: PositionId | None = None,
+        position: Position | None = None,
+        protection_price: Price | None = None,
+    ) -> None:
+        """Fill an order against the position of its own strategy.
+
+        With NETTING Nautilus' engine takes any open position of the instrument, so that an order
+        that reduces one strategy's position is cut to the size of another's.
+        """
+        if self.oms_type == OmsType.NETTING:
+            position = self.cache.position(_netting_id(order))
+            if order.is_reduce_only and (position is None or position.is_closed):
+                self.cancel_order(order)
+                return
+        super().apply_fills(
+            order, fills, liquidity_side, venue_position_id, position, protection_price
+        )
+
+    def _generate_order_updated(
+        self, order: Order, quantity: Quantity, price: Price | None, trigger_price: Price | None
+    ) -> None:
+        """Tell of a change with a quantity of its own.
+
+        Nautilus' engine hands out one that it goes on counting in: event and order would change
+        after they were told.
+        """
+        own = Quantity.from_raw(quantity.raw, quantity.precision)
+        super()._generate_order_updated(order, own, price, trigger_price)
+
+
+def _netting_id(order: Order) -> PositionId:
+    return PositionId(f"{order.instrument_id}-{order.strategy_id}")
 
 
 def core_of(engine: OrderMatchingEngine) -> MatchingCore:
