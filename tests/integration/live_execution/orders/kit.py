@@ -87,7 +87,7 @@ class Api:
     async def stub(self, kind: Any, *scopes: str, **claims: Any) -> Any:
         """Return a stub of another caller."""
         token = self.signer.token(*(scopes or SCOPES), lifetime=600.0, **claims)
-        to = channel(self.address, ORDERS, SAFETY, token=token)
+        to = channel(self.address, token=token)  # without names of services: it tries once
         return kind(await self.stack.enter_async_context(to))
 
     async def sql(self, query: str, *values: Any) -> list[Any]:
@@ -265,7 +265,7 @@ def position(
                     "instrument_id": instrument_id,
                     "strategy_id": "EMACross-001",
                     "account_id": "SIM-001",
-                    "side": enums.POSITION_SIDE_LONG,
+                    "side": _side(float(signed)),
                     "quantity": signed.removeprefix("-"),
                     "signed_qty": signed,
                     "avg_px_open": price,
@@ -277,6 +277,12 @@ def position(
             ),
         )
     )
+
+
+def _side(signed: float) -> enums.PositionSide.ValueType:
+    if not signed:
+        return enums.POSITION_SIDE_FLAT
+    return enums.POSITION_SIDE_LONG if signed > 0 else enums.POSITION_SIDE_SHORT
 
 
 def account(total: str, currency: str = "USDT") -> TraderFact:
