@@ -27,7 +27,7 @@ class Clockwork:
         self.armed = False
         self._told_ns = 0
         for topic in TOPICS:
-            node.kernel.msgbus.subscribe(topic, self._on_event, priority=-1)
+            node.kernel.msgbus.subscribe(topic, self._on_event)
 
     def ask(self) -> None:
         """Tell at the next time at which all data up to then is done."""

@@ -62,11 +62,14 @@ class Gate:
 
     def refusal(self, order: Order) -> Refusal | None:
         """Return why a new order may not be sent now."""
-        reducing = self._bounds.reduces(order)
+        tag = tag_of(order)
+        reducing = tag == SAFETY or self._bounds.reduces(order)
         outside = self._outside.refusal(
-            venue=str(order.instrument_id.venue), order_id_tag=tag_of(order), reducing=reducing
+            venue=str(order.instrument_id.venue), order_id_tag=tag, reducing=reducing
         )
-        return outside or self._bounds.refusal(order, reducing=reducing)
+        if outside is not None or tag == SAFETY:
+            return outside  # what makes a trader flat is above its limits
+        return self._bounds.refusal(order, reducing=reducing)
 
     def refusal_of_change(self, order: Order | None, command: Any) -> Refusal | None:
         """Return why an order may not be modified now."""

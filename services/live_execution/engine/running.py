@@ -6,20 +6,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from nautilus_trader.live.node import TradingNode
+from nautilus_trader.model.enums import TradingState
+from nautilus_trader.model.events import PositionEvent
 from nautilus_trader.model.identifiers import InstrumentId
 
 from mesh.execution.v1 import trader_pb2 as pb
 from meshkit.nautilus.data_time import DataTimeNode
+from meshkit.nautilus.execution import to_fact
 from meshnautilus.lockstep import TOPIC_ENDED
 from services.live_execution.engine.capture import Capture
 from services.live_execution.engine.clockwork import Clockwork
 from services.live_execution.engine.commands import Commands
 from services.live_execution.engine.desk import MANUAL, SAFETY, Desk
+from services.live_execution.engine.flatten import Flattener
 from services.live_execution.engine.following import Following
 from services.live_execution.engine.gate import Gate
 from services.live_execution.engine.halting import Halting, halted_tags
 from services.live_execution.engine.health import Health
 from services.live_execution.engine.limits import Limits
+from services.live_execution.engine.limits_watch import LimitWatch
 from services.live_execution.engine.marks import Marks
 from services.live_execution.engine.orders import Orders
 from services.live_execution.engine.remembering import Remembering
@@ -62,7 +67,10 @@ class Running:
         self._capture = Capture(self.kernel, outside)
         self._settling = Settling()
         self.desk, self.safety = Desk(MANUAL), Desk(SAFETY)
-        self.limits = Limits(self.kernel)
+        self.limits = Limits(self.kernel, spec.risk)
+        self.watch = LimitWatch(
+            self.kernel, spec.risk, self.limits, outside, states, ticket.trader_id
+        )
         self._gate = Gate(self.kernel, outside, self.limits, self._settling.note)
         self.health = Health(self.kernel, states)
         self._marks = Marks(self.kernel, outside)
@@ -78,7 +86,10 @@ class Running:
         self.outside.remember(memory, restored.number)
         self._snapshot_number = restored.snapshot_number
         self._capture.begin(memory)
-        revive(self.node, memory.market)
+        # In safety mode there is no data: the sandboxes close at the last recorded prices.
+        marks = memory.marks if self._ticket.safety_mode else {}
+        revive(self.node, memory.market, marks=marks)
+        self._add_watch(restored)
         for desk in (self.desk, self.safety):
             self.node.trader.add_strategy(desk)
         self._add_strategies(memory)
@@ -87,6 +98,19 @@ class Running:
             self.kernel.msgbus.subscribe(TOPIC_ENDED, self._on_replay_ended)
             self.states.data_time = self.kernel.clock.timestamp_ns
         self._add_callers(memory)
+
+    def _add_watch(self, restored: Restored) -> None:
+        risk = self.kernel.risk_engine
+        self.safety.unchecked = lambda: risk.trading_state == TradingState.HALTED
+        if self.watch.needed:
+            self.watch.recall(restored)
+            self.kernel.msgbus.subscribe("events.position.*", self._on_position)
+
+    def _on_position(self, event: PositionEvent) -> None:
+        fact = to_fact(event, self._ticket.trader_id)
+        if fact is not None:
+            self.watch.on_position(fact)
+            self.watch.look()
 
     def _add_strategies(self, memory: Any) -> None:
         components = () if self._ticket.safety_mode else self._ticket.components
@@ -98,8 +122,6 @@ class Running:
         self.states.strategies = lambda: self.strategies.statuses(halted_tags(self.states.halts))
 
     def _add_callers(self, memory: Any) -> None:
-        from services.live_execution.engine.flatten import Flattener
-
         flattener = Flattener(self.node, self.safety, self.outside)
         self.halting = Halting(self.outside, flattener.run, self._instance_of)
         self.following = Following(self.kernel, self.desk)
@@ -127,10 +149,12 @@ class Running:
             await asyncio.sleep(1.0)
             elapsed += 1.0
             self._marks.tell()
+            self.watch.look()
             if self._clockwork is not None:
                 self._clockwork.ask()
             if elapsed % save_s < 1.0:
                 self.strategies.save_all()
+                self.watch.keep()
             facts = self.outside.number - self._snapshot_number
             if facts > SNAPSHOT_FACTS or (facts and elapsed % SNAPSHOT_S < 1.0):
                 self.snapshot()
@@ -139,6 +163,7 @@ class Running:
         """Keep a snapshot of all there is now."""
         if self.outside.memory is None or self.outside.number == self._snapshot_number:
             return
+        self.watch.keep()
         self._snapshot_number = number = self.outside.number
         self.outside.snapshot(make(self.kernel, self.outside.memory), number)
 
@@ -147,6 +172,7 @@ class Running:
         if self._clockwork is not None:
             await self._tell_clock(self._clockwork)
         self.strategies.save_all()
+        self.watch.keep()
         if self.kernel.trader.is_running:
             self.kernel.trader.stop()
             if not await until(self._is_settled, SETTLE_S):
@@ -170,6 +196,7 @@ class Running:
 
     def _on_halts(self, halts: Sequence[HaltNotice]) -> None:
         self.states.halted(halts)
+        self.watch.on_halts(halts)
         self.halting.on_halts(halts)
 
     def _on_replay_ended(self, how: object) -> None:
