@@ -77,7 +77,10 @@ def order(before: Order | None, event: OrderEvent, number: int, submitter: str =
     subject, used when the order is made.
     """
     if event.type == events.ORDER_EVENT_TYPE_INITIALIZED:
-        made = _made(event, before.submitter if before else submitter)
+        made = _made(event, submitter)
+        if before is not None:  # held by the emulator, and made anew to be sent
+            made.submitter = before.submitter
+            made.ts_init.CopyFrom(before.ts_init)
         return _last(made, event, number)
     after = Order()
     after.CopyFrom(before if before is not None else _found(event))

@@ -73,7 +73,8 @@ class CommandReader:
                 self._link.up()
             except ERRORS as error:
                 await asyncio.sleep(self._link.down(error))
-        return self._ready.popleft()
+        command, seen_before = self._ready.popleft()
+        return command, seen_before and await self._tries(command.command_id) > TRIES
 
     async def _turn(self) -> None:
         entries = await (self._read_backlog() if self._backlog else self._read())
@@ -82,11 +83,10 @@ class CommandReader:
         ):
             self._lease.lose()
             return
-        new = [each for each in entries if each[1].command_id not in self._given]
-        tries = await self._count(new) if self._backlog and new else {}
-        for _, command in new:
-            self._remember(command)
-            self._ready.append((command, tries.get(command.command_id, 0) > TRIES))
+        for _, command in entries:
+            if command.command_id not in self._given:
+                self._remember(command)
+                self._ready.append((command, self._backlog))
         if entries:
             self._last = entries[-1][0]
 
@@ -124,15 +124,18 @@ class CommandReader:
         if _order(last) < _order(self._last):
             self._last, self._backlog = "0-0", True
 
-    async def _count(self, entries: Sequence[tuple[str, TraderCommand]]) -> dict[str, int]:
+    async def _tries(self, command_id: str) -> int:
+        """Return how many processes have begun with a command, this one among them."""
         key = f"{self._stream}:tries"
-        pipeline = self._client.pipeline(transaction=False)
-        for _, command in entries:
-            pipeline.hincrby(key, command.command_id, 1)
-        pipeline.expire(key, 24 * 3600)
-        counts = await pipeline.execute()
-        ids = [command.command_id for _, command in entries]
-        return dict(zip(ids, counts[:-1], strict=True))
+        try:
+            async with self._client.pipeline(transaction=False) as pipeline:
+                pipeline.hincrby(key, command_id, 1)
+                pipeline.expire(key, 24 * 3600)
+                counts = await pipeline.execute()
+        except ERRORS as error:
+            self._link.down(error)
+            return 0
+        return int(counts[0])
 
     def _remember(self, command: TraderCommand) -> None:
         _keep(self._given, command.command_id, "")

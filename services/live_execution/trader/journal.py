@@ -50,6 +50,8 @@ class Journal:
         self._fence = fence
         self._rotate = rotate
         self.segments = list(older)
+        for segment in self.segments:
+            segment.end = first if segment.end is None else min(segment.end, first)
         self.last = first - 1
         self.broken = False
         self._descriptor = -1

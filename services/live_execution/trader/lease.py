@@ -17,7 +17,9 @@ from services.live_execution.names import TraderKey
 from services.live_execution.trader.errors import LeaseHeld, StaleFence, TraderGone
 
 _CLAIM = """
-UPDATE traders SET fence = greatest(fence, $3) + 1, lease_until = clock_timestamp() + $4,
+UPDATE traders SET
+    fence = greatest(fence, $3, (SELECT fence FROM stream_heads WHERE stream = $9)) + 1,
+    lease_until = clock_timestamp() + $4,
     host = $6, pid = $7, pid_start = $8, process_time = now()
 WHERE project = $1 AND trader_id = $2 AND lease_until + $5 < clock_timestamp()
 RETURNING fence, owner
@@ -116,6 +118,7 @@ async def claim(connection: Connection, key: TraderKey, terms: Terms, above: int
             socket.gethostname(),
             os.getpid(),
             start_ticks(os.getpid()),
+            key.facts,
         )
         if row is None:
             raise await _refusal(connection, key, terms)

@@ -5,6 +5,10 @@ SELECT client_order_id, body FROM orders
 WHERE project = $1 AND trader_id = $2 AND client_order_id = ANY($3)
 """
 
+SELECT_OPEN_ORDERS = """
+SELECT client_order_id, body FROM orders WHERE project = $1 AND trader_id = $2 AND open
+"""
+
 SELECT_POSITIONS = """
 SELECT position_id, body FROM positions
 WHERE project = $1 AND trader_id = $2 AND position_id = ANY($3)

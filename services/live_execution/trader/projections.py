@@ -58,11 +58,13 @@ class Projections:
         self._submitters = submitters
         self._orders: dict[str, Order] = {}
         self._positions: dict[str, Position] = {}
+        self._loaded = False
 
     def forget(self) -> None:
         """Read rows again: what became of the last transaction is not known."""
         self._orders.clear()
         self._positions.clear()
+        self._loaded = False
 
     async def fold(
         self, connection: Connection, facts: Sequence[tuple[int, TraderFact]]
@@ -99,10 +101,13 @@ class Projections:
             self._positions.clear()
 
     async def _load(self, connection: Connection, facts: Sequence[tuple[int, TraderFact]]) -> None:
-        orders = _touched_orders(facts) - self._orders.keys()
-        if orders:
-            for row in await connection.fetch(sql.SELECT_ORDERS, *self._key, list(orders)):
-                self._orders[row["client_order_id"]] = Order.FromString(row["body"])
+        if not self._loaded:  # all that are open: an order that is not among them is new or closed
+            self._take_rows(await connection.fetch(sql.SELECT_OPEN_ORDERS, *self._key))
+            self._loaded = True
+        closed = _touched_orders(facts) - self._orders.keys()
+        if closed:
+            rows = await connection.fetch(sql.SELECT_ORDERS, *self._key, list(closed))
+            self._take_rows(rows)
         adjusted = {
             fact.position.position.position_id
             for _, fact in facts
@@ -111,6 +116,10 @@ class Projections:
         if adjusted:
             for row in await connection.fetch(sql.SELECT_POSITIONS, *self._key, list(adjusted)):
                 self._positions[row["position_id"]] = Position.FromString(row["body"])
+
+    def _take_rows(self, rows: Iterable[Any]) -> None:
+        for row in rows:
+            self._orders[row["client_order_id"]] = Order.FromString(row["body"])
 
     async def _made_by(
         self, connection: Connection, facts: Sequence[tuple[int, TraderFact]]
@@ -121,6 +130,7 @@ class Projections:
             if _is_new(fact)
             and projection.source(fact.order.strategy_id) == OrderSource.ORDER_SOURCE_MANUAL
             and fact.order.client_order_id not in self._submitters
+            and fact.order.client_order_id not in self._orders
         ]
         if not missing:
             return self._submitters
