@@ -118,8 +118,8 @@ class Busy(Strategy):
         side = self._side()
         self.submit_order(
             self.order_factory.limit(
-                instrument.id, side, self._quantity(instrument), self._off(instrument, mid, side, 1),
-                time_in_force=TimeInForce.GTD,
+                instrument.id, side, self._quantity(instrument),
+                self._off(instrument, mid, side, 1), time_in_force=TimeInForce.GTD,
                 expire_time=self.clock.utc_now() + self.random.choice(SPANS),
                 display_qty=instrument.make_qty(Decimal("0.01")), tags=["rest", "busy"],
             )
@@ -164,8 +164,8 @@ class Busy(Strategy):
         side = self._side()
         self.submit_order(
             self.order_factory.limit(
-                instrument.id, side, self._quantity(instrument), self._off(instrument, mid, side, 1),
-                emulation_trigger=TriggerType.BID_ASK,
+                instrument.id, side, self._quantity(instrument),
+                self._off(instrument, mid, side, 1), emulation_trigger=TriggerType.BID_ASK,
             )
         )  # fmt: skip
 
@@ -189,15 +189,17 @@ class Busy(Strategy):
         self.order_factory.generate_client_order_id()
         far = instrument.make_price(mid)
         self.submit_order(
-            self.order_factory.limit(instrument.id, self._side(), instrument.make_qty(9_999), far)
+            self.order_factory.limit(instrument.id, self._side(), instrument.make_qty(20_000), far)
         )
 
     def _close(self, instrument: Any, mid: Decimal) -> None:
         self.close_all_positions(instrument.id)
 
 
-def quotes(count: int, seed: int = 7, start: int = START) -> list[QuoteTick]:
-    """Return quotes of both instruments, one a second each."""
+def quotes(
+    count: int, *, seed: int = 7, start: int = START, size: str = "0.25"
+) -> list[QuoteTick]:
+    """Return quotes of both instruments, one a second each; ``size`` is what they offer."""
     chance, made = random.Random(seed), []
     prices = {SPOT: Decimal(50_000), PERP: Decimal(2_500)}
     for i in range(count):
@@ -208,7 +210,7 @@ def quotes(count: int, seed: int = 7, start: int = START) -> list[QuoteTick]:
                 QuoteTick(
                     instrument.id, instrument.make_price(mid),
                     instrument.make_price(mid + instrument.price_increment.as_decimal() * 2),
-                    instrument.make_qty(Decimal("0.25")), instrument.make_qty(Decimal("0.25")),
+                    instrument.make_qty(Decimal(size)), instrument.make_qty(Decimal(size)),
                     time, time,
                 )
             )  # fmt: skip

@@ -65,7 +65,7 @@ def differences(one: State, other: State, path: str = "") -> list[str]:
             found += differences(a, b, f"{path}/{key}")
         elif a != b:
             found.append(f"{path}/{key}: {a!r} != {b!r}")
-    return found[:20]
+    return found
 
 
 def _order(cache: Any, order: Any) -> State:
