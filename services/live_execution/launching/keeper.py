@@ -104,7 +104,7 @@ class Keeper:
         if self._told:
             return self._end(process)
         if trader.safety_mode != trader.process_safety:
-            if answers or kept.age < BIRTH_S:
+            if answers or self._is_young(kept):
                 return self._end(process)
             process.kill()
             return 0.2
@@ -123,10 +123,14 @@ class Keeper:
             return 0.2
         return min(left, 1.0)
 
+    def _is_young(self, kept: Kept) -> bool:
+        """Whether a process has yet to claim its lease, and has the time to."""
+        return kept.trader.lease_until is None and kept.age < BIRTH_S
+
     async def _watch_lease(self, kept: Kept) -> None:
         """Show a process that lives without a lease, seen so for a while and without a break."""
         now = asyncio.get_running_loop().time()
-        if kept.lease_left > 0 or (kept.age < BIRTH_S and not kept.trader.lease_until):
+        if kept.lease_left > 0 or self._is_young(kept):
             self._lapsed = 0.0
         elif not self._lapsed:
             self._lapsed = now
@@ -175,7 +179,7 @@ class Keeper:
             return Verdict(PENDING, "TRADER_DIED", text, died=True)
         tail = await asyncio.to_thread(self._tail, trader)
         text = (
-            f"Its process {how(code)}, the {recent}th time in {config.deaths_s:.0f} s. Mend the "
+            f"Its process {how(code)}, {recent} times in {config.deaths_s:.0f} s. Mend the "
             f"cause, then StartTrader. The end of its log:\n{tail}"
         )
         return Verdict(FAILED, "TRADER_FAILED", text, died=True, wanted=False)

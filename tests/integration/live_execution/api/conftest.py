@@ -19,6 +19,7 @@ import pytest
 
 from integration.issuer import Signer
 from mesh.common.v1.types_pb2 import Money
+from mesh.execution.v1 import credential_service_pb2 as credential_rpc
 from mesh.execution.v1 import trader_pb2 as pb
 from mesh.execution.v1 import trader_service_pb2 as rpc
 from mesh.execution.v1.credential_service_pb2_grpc import CredentialServiceStub
@@ -46,12 +47,12 @@ SCOPES = (
 )
 QUICK = {
     "MESH_TRADER_BACK_OFF_S": "0.05",
-    "MESH_TRADER_LEASE_S": "2",
-    "MESH_TRADER_MARGIN_S": "0.5",
+    "MESH_TRADER_LEASE_S": "1",
+    "MESH_TRADER_MARGIN_S": "0.2",
     "MESH_TRADER_SILENCE_S": "0.5",
     "MESH_TRADER_STOP_S": "1",
     "MESH_TRADER_SETTLE_S": "5",
-    "MESH_TRADER_DEATHS": "3",
+    "MESH_TRADER_DEATHS": "4",
 }
 FEEDS = {"binance": "BINANCE", "sample": "REPLAY"}
 
@@ -138,13 +139,14 @@ class Api:
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     traders: Any = None
     credentials: Any = None
+    listen: str = ""
 
     async def start(self, name: str = "api", **more: str) -> "subprocess.Popen[bytes]":
         """Start a process of the service, and wait until it serves."""
         listen = f"unix:{self.folder}/{name}.sock"
         values = {**self.environment, **more, "MESH_LISTEN": listen}
         log = (self.folder / f"{name}.log").open("ab")
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # noqa: ASYNC220 # the test needs it as soon as it is there
             [sys.executable, str(HERE / "api_process.py"), json.dumps([values, self.signer.jwk])],
             env={"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT}/libs:{ROOT}/tests"},
             cwd=ROOT,
@@ -154,10 +156,15 @@ class Api:
         )
         log.close()
         self.processes.append(process)
-        self.traders = await self.stub(listen=listen)
-        self.credentials = CredentialServiceStub(await self.channel(listen))
+        await self.connect(name)
         await until(lambda: self._serves(process))
         return process
+
+    async def connect(self, name: str) -> None:
+        """Talk to this process of the service from now on."""
+        self.listen = f"unix:{self.folder}/{name}.sock"
+        self.traders = await self.stub()
+        self.credentials = CredentialServiceStub(await self.channel())
 
     async def _serves(self, process: "subprocess.Popen[bytes]") -> bool:
         assert process.poll() is None, (self.folder / "api.log").read_text()
@@ -166,16 +173,16 @@ class Api:
             return True
         return False
 
-    async def channel(self, listen: str, *scopes: str, **claims: Any) -> Any:
+    async def channel(self, *scopes: str, **claims: Any) -> Any:
         """Return a channel of a caller."""
         token = self.signer.token(*(scopes or SCOPES), **{"lifetime": 600.0, **claims})
         options = [("grpc.use_local_subchannel_pool", 1)]
-        return await self.stack.enter_async_context(channel(listen, token=token, options=options))
+        opened = channel(self.listen, token=token, options=options)
+        return await self.stack.enter_async_context(opened)
 
-    async def stub(self, *scopes: str, listen: str = "", **claims: Any) -> Any:
+    async def stub(self, *scopes: str, **claims: Any) -> Any:
         """Return a stub of a caller."""
-        at = listen or f"unix:{self.folder}/api.sock"
-        return TraderServiceStub(await self.channel(at, *scopes, **claims))
+        return TraderServiceStub(await self.channel(*scopes, **claims))
 
     def kill(self, process: "subprocess.Popen[bytes]") -> None:
         """Kill -9 a process of the service."""
@@ -219,6 +226,53 @@ class Api:
         """Return the lines of a trader's log."""
         request = rpc.ReadTraderLogRequest(trader_id=trader_id, **more)
         return [line async for m in self.traders.ReadTraderLog(request) for line in m.lines]
+
+    async def gone(self, trader_id: str) -> pb.Trader | None:
+        """Return a trader that has no process and is not to have one, else None."""
+        found = await self.get(trader_id)
+        return None if found.wanted or found.process.pid else found
+
+    async def keeper(self) -> "subprocess.Popen[bytes] | None":
+        """Return the process of the service that keeps the traders."""
+        async with self.database.connection() as tx:
+            pid = await tx.fetchval("SELECT pid FROM keepers WHERE until > now()")
+        return next((each for each in self.processes if each.pid == pid), None)
+
+    async def is_over(self, process: "subprocess.Popen[bytes]") -> bool:
+        """Whether a process has ended."""
+        return process.poll() is not None
+
+    def trader_processes(self) -> int:
+        """Return how many processes of this test's traders live."""
+        found = 0
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                found += b"small_trader.py" in entry.read_bytes() and self._is_ours(entry.parent)
+        return found
+
+    def _is_ours(self, process: Path) -> bool:
+        return str(self.folder) in str((process / "fd" / "1").readlink())
+
+    async def want_safety(self, trader_id: str, *, on: bool) -> None:
+        """Want a trader in safety mode, or no longer, as a flatten does."""
+        async with self.database.connection() as tx:
+            await tx.execute(
+                "UPDATE traders SET wanted = true, safety_mode = $2 WHERE trader_id = $1",
+                trader_id,
+                on,
+            )
+
+    async def credential(self, credential_id: str = "main", **more: Any) -> None:
+        """Store a credential of the venue."""
+        await self.credentials.CreateCredential(
+            credential_rpc.CreateCredentialRequest(
+                request_id=new_id(),
+                credential_id=credential_id,
+                adapter="BINANCE",
+                secrets={"api_key": "k", "api_secret": "s"},
+                **more,
+            )
+        )
 
     async def end(self) -> None:
         """End the processes of the service, then those of its traders."""

@@ -2,9 +2,10 @@
 
 import os
 import signal
+from pathlib import Path
 
 from integration.failures import failure
-from integration.live_execution.api.conftest import Api, new_id, until
+from integration.live_execution.api.conftest import SCOPES, Api, live, new_id, spec, until
 from mesh.execution.v1 import trader_pb2 as pb
 from mesh.execution.v1 import trader_service_pb2 as rpc
 
@@ -51,3 +52,131 @@ async def test_ex140_a_trader_from_create_to_delete(api: Api) -> None:
     third = await api.reaches("RUNNING")
     assert third.process.fence == 3
     assert third.fact_number > second.fact_number
+
+
+async def test_ex141_kill_9_of_a_trader_and_of_the_service(api: Api) -> None:
+    """EX-141: a trader outlives the service, is taken up by the next one, and comes back itself."""
+    await api.create()
+    first = (await api.reaches("RUNNING")).process
+    os.kill(first.pid, signal.SIGKILL)
+    second = await api.reaches("RUNNING", fence=2)
+    assert second.process.restarts == 1
+    api.kill(api.processes[-1])
+    await api.start()
+    adopted = (await api.get()).process
+    assert (adopted.pid, adopted.fence) == (second.process.pid, 2)
+    os.kill(second.process.pid, signal.SIGKILL)
+    third = await api.reaches("RUNNING", fence=3)
+    assert third.process.restarts == 2
+    api.kill(api.processes[-1])
+    os.kill(third.process.pid, signal.SIGKILL)  # nobody sees it die
+    await api.start()
+    fourth = await api.reaches("RUNNING", fence=4)
+    await api.traders.StopTrader(stop())
+    await api.reaches("STOPPED")
+    async with api.database.connection() as tx:
+        numbers = await tx.fetchval(
+            "SELECT count(*) = max(number) FROM facts WHERE stream LIKE 'facts:live_execution:%'"
+        )
+    assert numbers, fourth
+
+
+async def test_ex142_two_services_keep_one_process(api: Api) -> None:
+    """EX-142: of two services one keeps the traders; when it is killed the other goes on."""
+    await api.start("second")
+    made = [await api.create(f"T-{number}") for number in range(3)]
+    before = [(await api.reaches("RUNNING", each.trader_id)).process for each in made]
+    assert [each.fence for each in before] == [1, 1, 1]
+    keeper = await until(lambda: api.keeper())
+    api.kill(keeper)
+    os.kill(before[0].pid, signal.SIGKILL)
+    if keeper is api.processes[1]:
+        await api.connect("api")
+    assert (await api.reaches("RUNNING", "T-0", fence=2)).process.restarts == 1
+    after = [(await api.get(f"T-{n}")).process for n in (1, 2)]
+    assert [(p.pid, p.fence) for p in after] == [(p.pid, 1) for p in before[1:]]
+    assert api.trader_processes() == 3
+
+
+async def test_ex143_a_trader_that_cannot_live(api: Api) -> None:
+    """EX-143: one that dies again and again has FAILED, with its log; one that gives up at once."""
+    await api.create("D-1", spec=spec("DIE"))
+    await api.create("G-1", spec=spec("GIVEUP"))
+    failed = await api.reaches("FAILED", "D-1")
+    assert failed.reason == "TRADER_FAILED"
+    assert "ended with code 1, 4 times" in failed.message
+    assert "it dies of this" in failed.message
+    assert failed.process.pid == 0
+    assert not failed.wanted
+    gave_up = await until(lambda: api.gone("G-1"))
+    assert (gave_up.state, gave_up.reason) == (pb.TRADER_STATE_FAILED, "STRATEGY_LOAD_FAILED")
+    assert len(await api.log("G-1", contains="fence")) == 1
+    update = rpc.UpdateTraderRequest(request_id=new_id(), trader_id="D-1", spec=spec())
+    await api.traders.UpdateTrader(update)
+    await api.traders.StartTrader(start("D-1"))
+    assert (await api.reaches("RUNNING", "D-1")).process.restarts == 0
+
+
+async def test_ex144_a_trader_that_does_not_answer(api: Api) -> None:
+    """EX-144: a stopped process is shown and comes back; for a flatten it is replaced by one in
+    safety mode; one that does not heed SIGTERM is killed; commands of a stop are carried out
+    before it or not at all.
+    """
+    await api.create("S-1")
+    pid = (await api.reaches("RUNNING", "S-1")).process.pid
+    os.kill(pid, signal.SIGSTOP)
+    silent = await api.reaches("DEGRADED", "S-1")
+    assert silent.reason == "TRADER_UNRESPONSIVE"
+    os.kill(pid, signal.SIGCONT)
+    assert (await api.reaches("RUNNING", "S-1")).process.pid == pid
+    os.kill(pid, signal.SIGSTOP)
+    await api.reaches("DEGRADED", "S-1")
+    await api.want_safety("S-1", on=True)
+    await api.reaches("RUNNING", "S-1", fence=2)
+    assert "fence 2 safety True" in await api.log("S-1")
+    await api.want_safety("S-1", on=False)
+    await api.reaches("RUNNING", "S-1", fence=3)
+    assert "fence 3 safety False" in await api.log("S-1")
+    await api.traders.StopTrader(stop("S-1", cancel_orders=True, close_positions=True))
+    await api.reaches("STOPPED", "S-1")
+    assert await api.log("S-1", contains="takes") == ["takes cancel_all", "takes close"]
+
+    await api.create("S-2", spec=spec("STAY"))
+    pid = (await api.reaches("RUNNING", "S-2")).process.pid
+    os.kill(pid, signal.SIGSTOP)
+    await api.traders.StopTrader(stop("S-2", close_positions=True))
+    await api.reaches("STOPPED", "S-2")
+    async with api.database.connection() as tx:
+        states = await tx.fetch("SELECT state FROM commands WHERE trader_id = 'S-2'")
+        left = await tx.fetchval("SELECT count(*) FROM outbox WHERE NOT done")
+    assert [row["state"] for row in states] == ["EXPIRED"]
+    assert left == 0
+
+
+async def test_ex145_traders_that_shall_end_with_the_service(api: Api) -> None:
+    """EX-145: told so, the service stops its traders when it is stopped, and they come back."""
+    api.kill(api.processes[-1])
+    process = await api.start(MESH_TRADERS_STAY="false")
+    await api.create()
+    first = (await api.reaches("RUNNING")).process
+    process.terminate()
+    await until(lambda: api.is_over(process))
+    assert api.trader_processes() == 0
+    await api.start()
+    again = await api.reaches("RUNNING", fence=2)
+    assert again.process.restarts == first.restarts == 0
+    assert (await api.log(contains="fence"))[-1] == "fence 2 safety False"
+
+
+async def test_ex146_secrets_go_to_the_holder_of_the_lease(api: Api) -> None:
+    """EX-146: a trader gets the secrets that its spec names, and has none in its environment."""
+    api.traders = await api.stub(*SCOPES, "trader.deploy")
+    await api.credential()
+    await api.create("C-1", spec=spec("SECRET", venues=[live()]))
+    process = (await api.reaches("RUNNING", "C-1")).process
+    assert await api.log("C-1", contains="secrets") == ["2 secrets"]
+    environment = Path(f"/proc/{process.pid}/environ").read_text()
+    assert "MESH_" not in environment
+    arguments = Path(f"/proc/{process.pid}/cmdline").read_text()
+    assert "token" not in arguments
+    assert "default/C-1" in arguments
