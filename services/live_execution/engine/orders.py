@@ -75,6 +75,13 @@ class Orders:
         await self._settling.settled(held[:1], SETTLE_S)
         return ids
 
+    async def make(self, ticket: OrderTicket) -> tuple[Order, Instrument]:
+        """Return the order of a ticket, which is not sent, and its instrument."""
+        instrument = await self._instrument(ticket)
+        self._check(SubmitCommand(), [ticket], [instrument])
+        now = self._desk.clock.timestamp_ns()
+        return self._desk.maker.order(ticket, instrument, now), instrument
+
     def _submit_one(self, ticket: OrderTicket, instrument: Instrument, known: Order | None) -> None:
         now = self._desk.clock.timestamp_ns()
         order = known if known is not None else self._desk.maker.order(ticket, instrument, now)

@@ -27,6 +27,7 @@ from services.live_execution.engine.limits import Limits
 from services.live_execution.engine.limits_watch import LimitWatch
 from services.live_execution.engine.marks import Marks
 from services.live_execution.engine.orders import Orders
+from services.live_execution.engine.preview import Previewer
 from services.live_execution.engine.remembering import Remembering
 from services.live_execution.engine.restoring import restore
 from services.live_execution.engine.sandbox import mend, revive
@@ -127,6 +128,8 @@ class Running:
         self.following = Following(self.kernel, self.desk)
         venues = {venue.venue for venue in self._spec.venues}
         orders = Orders(self.kernel, self.desk, self._settling, venues, self.following.find)
+        previewer = Previewer(self.kernel, orders, self._gate)
+        self.outside.answer("preview", previewer.answer)
         self.commands = Commands(
             self.outside, orders, self.strategies, self.halting.flatten, memory.commands
         )
