@@ -24,6 +24,10 @@ _NAME = re.compile(r"\d{4}_[a-z0-9_]+\.sql")
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 _CLASHES = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+_UNSTORABLE = (
+    asyncpg.CharacterNotInRepertoireError,  # in a text
+    asyncpg.UntranslatableCharacterError,  # in JSON
+)
 _UNREACHABLE = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
@@ -154,7 +158,7 @@ async def _typed_errors() -> AsyncIterator[None]:
         raise SerializationClash(
             "Another transaction was faster. Repeat with the same request id."
         ) from error
-    except asyncpg.CharacterNotInRepertoireError as error:
+    except _UNSTORABLE as error:
         raise InvalidField(
             "A text holds a character that cannot be stored, such as NUL. Leave it out."
         ) from error
