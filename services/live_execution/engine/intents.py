@@ -15,6 +15,7 @@ from nautilus_trader.model.orders import Order
 from nautilus_trader.system.kernel import NautilusKernel
 
 from services.live_execution.engine.memory import Memory
+from services.live_execution.names import DESK_MANUAL
 
 NOT_SENT = "NOT_SENT: the trader's process ended before the order was sent. Submit a new one."
 SLICED = (
@@ -33,6 +34,8 @@ def settle_unsent(kernel: NautilusKernel, memory: Memory, real: Collection[str])
         if order.status != OrderStatus.INITIALIZED or _waits(kernel, order):
             continue
         key = order.client_order_id.value
+        if _comes_again(order, key in memory.intents, real):
+            continue
         if key in memory.intents and order.instrument_id.venue.value in real:
             account = kernel.cache.account_for_venue(order.instrument_id.venue)
             if account is not None:
@@ -40,6 +43,13 @@ def settle_unsent(kernel: NautilusKernel, memory: Memory, real: Collection[str])
         else:
             reason = SLICED if order.exec_algorithm_id is not None else NOT_SENT
             _process(kernel, _denied(kernel, order, reason))
+
+
+def _comes_again(order: Order, intended: bool, real: Collection[str]) -> bool:
+    """Whether a caller's command, which is not on record as taken, will send the order."""
+    if order.strategy_id.value != DESK_MANUAL or order.exec_algorithm_id is not None:
+        return False
+    return not intended or order.instrument_id.venue.value not in real
 
 
 def _waits(kernel: NautilusKernel, order: Order) -> bool:

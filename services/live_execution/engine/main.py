@@ -24,6 +24,9 @@ from services.live_execution.trader.start import receive
 
 log = logging.getLogger("trader")
 
+PASSING = {"SERVICE_UNAVAILABLE", "STORE_UNAVAILABLE", "STALE_FENCE"}
+"""Reasons that a later start need not meet again."""
+
 STOPPED, DIED, FAILED, HELD = 0, 1, 3, 4
 """Return codes: stopped in order; to be started again; not to be started again, it has said why;
 another process has the lease."""
@@ -65,7 +68,10 @@ async def live(ticket: Ticket, outside: Outside) -> int:
     try:
         trader = await _make(ticket, spec, kept, states, stop)
     except (MeshError, SecretsRefused) as error:
-        return _failed(states, getattr(error, "reason", "TRADER_FAILED"), str(error))
+        if error.reason in PASSING:
+            states.become(pb.TRADER_STATE_STARTING, error.reason, str(error))
+            return DIED
+        return _failed(states, error.reason, str(error))
     except Exception:
         log.exception("the trader could not be made")
         text = "The trader could not be made of its spec. Its log says why."
@@ -125,6 +131,7 @@ async def _serve(ticket: Ticket, trader: Running, stop: asyncio.Event) -> int:
         stopping,
         asyncio.ensure_future(trader.commands.run()),
         asyncio.ensure_future(trader.keep()),
+        asyncio.ensure_future(trader.resolve()),
         asyncio.ensure_future(trader.health.lost.wait()),
     ]
     if trouble is None:

@@ -207,6 +207,8 @@ def _rate(rate: Rate) -> str:
 
 def _checks(spec: TraderSpec) -> LiveExecEngineConfig:
     """Return the checks of orders and positions against venues; a sandbox cannot lose any."""
+    # Orders in flight are looked up by intents_resolving.py: Nautilus' check gives up after five
+    # tries, and calls an order rejected of which nothing is known.
     if not is_real(spec):
         return LiveExecEngineConfig(
             reconciliation=True,
@@ -215,6 +217,7 @@ def _checks(spec: TraderSpec) -> LiveExecEngineConfig:
         )
     return LiveExecEngineConfig(
         reconciliation=True,
+        inflight_check_interval_ms=0,
         open_check_interval_secs=10.0,
         position_check_interval_secs=60.0,
         reconciliation_startup_delay_secs=5.0,

@@ -23,6 +23,8 @@ from services.live_execution.engine.following import Following
 from services.live_execution.engine.gate import Gate
 from services.live_execution.engine.halting import Halting, halted_tags
 from services.live_execution.engine.health import Health
+from services.live_execution.engine.intents import settle_unsent
+from services.live_execution.engine.intents_resolving import Resolver
 from services.live_execution.engine.limits import Limits
 from services.live_execution.engine.limits_watch import LimitWatch
 from services.live_execution.engine.marks import Marks
@@ -87,6 +89,8 @@ class Running:
         self.outside.remember(memory, restored.number)
         self._snapshot_number = restored.snapshot_number
         self._capture.begin(memory)
+        self._real = {v.venue for v in self._spec.venues if v.WhichOneof("account") == "live"}
+        settle_unsent(self.kernel, memory, self._real)
         # In safety mode there is no data: the sandboxes close at the last recorded prices.
         marks = memory.marks if self._ticket.safety_mode else {}
         revive(self.node, memory.market, marks=marks)
@@ -143,6 +147,11 @@ class Running:
         self.outside.on_standing(self.health.on_standing)
         self.outside.on_halt(self._on_halts)
         return failed
+
+    async def resolve(self) -> None:
+        """Look up orders whose outcome at a real venue is not known, for ever."""
+        await Resolver(self.kernel, self.outside, self._real).run()
+        await asyncio.Event().wait()  # without real venues there is nothing to do
 
     async def keep(self) -> None:
         """Save, tell and snapshot at their intervals, for ever."""
