@@ -121,7 +121,7 @@ async def _latched(api: Api) -> None:
     await api.redis.set("halt:default:trader:T-001", "by hand")
 
 
-REFUSED = [
+REFUSED: list[tuple[Any, dict[str, Any], str, str]] = [
     (_nothing, {"trader_id": "T-002"}, "NOT_FOUND", "TRADER_NOT_FOUND"),
     (_unwanted, {}, "FAILED_PRECONDITION", "TRADER_NOT_RUNNING"),
     (_draining, {}, "FAILED_PRECONDITION", "TRADER_NOT_RUNNING"),
@@ -147,13 +147,13 @@ async def test_ex163_what_cannot_be_sent_is_refused(api: Api) -> None:
         await until(lambda: api.sql("SELECT 1 FROM instruments"))
     for prepare, values, code, reason in REFUSED:
         await prepare(api)
-        about = {"trader_id", "expire_time"}
-        order = ticket(**{"client_order_id": "x", **_but(values, about)})
+        order = ticket(**{"client_order_id": "x", **_but(values, {"trader_id", "expire_time"})})
         request = rpc.SubmitOrderRequest(
-            **{"request_id": new_id(), "trader_id": "T-001", "order": order},
+            request_id=new_id(),
+            trader_id=values.get("trader_id", "T-001"),
+            order=order,
+            expire_time=values.get("expire_time"),
         )
-        request.MergeFrom(rpc.SubmitOrderRequest(**_only(values, about - {"trader_id"})))
-        request.trader_id = values.get("trader_id", "T-001")
         told = await failure(api.orders.SubmitOrder(request))
         assert (told.code, told.reason) == (code, reason), (prepare, values)
         await api.sql("UPDATE traders SET wanted = true, safety_mode = false, state = 'RUNNING'")
@@ -165,10 +165,6 @@ async def test_ex163_what_cannot_be_sent_is_refused(api: Api) -> None:
 
 def _but(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in names}
-
-
-def _only(values: dict[str, Any], names: set[str]) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if key in names}
 
 
 async def test_ex164_what_is_not_known_is_said(api: Api) -> None:
