@@ -5,6 +5,7 @@ import gc
 import logging
 import signal
 import socket
+from collections.abc import Callable
 from typing import Any
 
 import uvloop
@@ -58,8 +59,13 @@ async def _live(ticket: Ticket, connected: socket.socket) -> int:
         return DIED
 
 
-async def live(ticket: Ticket, outside: Outside) -> int:
-    """Run a trader until it is told to stop; return the process's code."""
+async def live(
+    ticket: Ticket, outside: Outside, made: Callable[[Running], None] = lambda trader: None
+) -> int:
+    """Run a trader until it is told to stop; return the process's code.
+
+    ``made`` is told of the trader before it starts.
+    """
     spec = pb.TraderSpec.FromString(ticket.spec)
     kept = Remembering(outside)
     states = States(kept, ticket.trader_id, real=is_real(spec))
@@ -76,6 +82,7 @@ async def live(ticket: Ticket, outside: Outside) -> int:
         log.exception("the trader could not be made")
         text = "The trader could not be made of its spec. Its log says why."
         return _failed(states, "TRADER_FAILED", text)
+    made(trader)
     return await _serve(ticket, trader, stop)
 
 

@@ -26,7 +26,8 @@ class LocalOutside:
         self._file = path.open("ab")
         self._path = path
         self.facts: list[TraderFact] = [TraderFact.FromString(b) for b in _records(path)]
-        self._earlier = len(self.facts)
+        self.earlier = len(self.facts)
+        """How many facts earlier processes have recorded."""
         self._queue: asyncio.Queue[TraderCommand] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._halted: Callable[[Sequence[HaltNotice]], None] = lambda halts: None
@@ -87,13 +88,18 @@ class LocalOutside:
 
     async def restored(self) -> Restored:
         """Give all earlier facts."""
-        bodies = _records(self._path)[: self._earlier]
-        return Restored(self._earlier, b"", 0, list(enumerate(bodies, 1)))
+        bodies = _records(self._path)[: self.earlier]
+        return Restored(self.earlier, b"", 0, list(enumerate(bodies, 1)))
 
     def snapshot(self, body: bytes, number: int) -> None:
         """Keep none."""
 
     # -- what tests call
+
+    def begin(self, *facts: TraderFact) -> None:
+        """Have facts of an earlier process."""
+        self.record(*facts)
+        self.earlier = len(self.facts)
 
     def halt(self, *halts: HaltNotice) -> None:
         """Set the halts in force."""
