@@ -23,13 +23,14 @@ import redis.asyncio
 from mesh.events.v1.events_pb2 import Event
 from meshkit import context, facts, watch_cursor
 from meshkit.database import Database
-from meshkit.errors import CursorTrimmed, Draining, InvalidCursor, TokenExpired
+from meshkit.errors import CursorTrimmed, Draining, TokenExpired
 from meshkit.facts import Head
 from meshkit.link import ERRORS, Link, wait
 from meshkit.redis_client import BLOCK_MS
 from meshkit.redis_mirror import Mirror
 from meshkit.watch_cursor import filter_hash as filter_hash
 from meshkit.watch_ring import Ring
+from meshkit.watch_streams import Follow, Wish
 
 log = logging.getLogger("meshkit.watch")
 
@@ -40,7 +41,6 @@ HURRY = 0.05
 """Seconds between looks at PostgreSQL while Redis is not yet read for a new stream."""
 
 Accept = Callable[[Event], bool]
-Follow = Callable[[str], bool]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,20 @@ class Batch:
 
     events: tuple[Event, ...]
     cursor: str
+
+
+@dataclass
+class _Watcher:
+    """One who watches: what, until when, and where it stands."""
+
+    wish: Wish
+    filter_hash: str
+    accept: Accept
+    checkpoint_s: float
+    ends: float
+    begun: float
+    at: dict[str, int]
+    known: Mapping[str, Head] | None = None
 
 
 class WatchHub:
@@ -136,107 +150,84 @@ class WatchHub:
         token unless given. Raises ``InvalidCursor``, ``CursorTrimmed`` (metadata
         ``oldest_cursor``), ``TokenExpired`` and ``Draining``, the last two after a checkpoint.
         """
-        ends = context.caller().expires_at if expires_at is None else expires_at
-        heads = await self._read_all_heads(streams, follow)
-        begun = asyncio.get_running_loop().time()
-        at = self._start(streams, follow, heads, cursor, filter_hash)
-        self._hold(at, heads)
+        wish = Wish(streams, follow)
+        heads = await self._read_heads_of(wish)
+        watcher = _Watcher(
+            wish=wish,
+            filter_hash=filter_hash,
+            accept=accept,
+            checkpoint_s=checkpoint_s,
+            ends=context.caller().expires_at if expires_at is None else expires_at,
+            begun=asyncio.get_running_loop().time(),
+            at=self._begin(wish, heads, cursor, filter_hash),
+        )
+        self._hold(watcher.at, heads)
         try:
-            async for item in self._items(
-                at, streams, follow, filter_hash, accept, checkpoint_s, ends, begun
-            ):
+            async for item in self._items(watcher):
                 yield item
         finally:
-            self._let_go(at)
+            self._let_go(watcher.at)
 
-    async def _items(
-        self,
-        at: dict[str, int],
-        streams: Sequence[str],
-        follow: Follow | None,
-        filter_hash: str,
-        accept: Accept,
-        checkpoint_s: float,
-        ends: float,
-        begun: float,
-    ) -> AsyncIterator[Checkpoint | Batch]:
-        yield Checkpoint(self._cursor(filter_hash, at))
+    async def _items(self, watcher: "_Watcher") -> AsyncIterator[Checkpoint | Batch]:
+        yield Checkpoint(self._cursor(watcher))
         said = asyncio.get_running_loop().time()
-        known = self._heads
         while True:
             news = self._news
-            over = self._is_over(ends)
-            if follow and known is not self._heads and self._heads_time >= begun:
-                known = self._heads
-                self._join(at, streams, follow, known)
-            seen, events = (0, []) if over else await self._next(at, filter_hash, accept)
+            over = self._is_over(watcher.ends)
+            self._look_around(watcher)
+            seen, events = (0, []) if over else await self._next(watcher)
             if events:
-                yield Batch(tuple(events), self._cursor(filter_hash, at))
+                yield Batch(tuple(events), self._cursor(watcher))
             now = asyncio.get_running_loop().time()
-            if over or now - said >= checkpoint_s:
-                yield Checkpoint(self._cursor(filter_hash, at))
+            if over or now - said >= watcher.checkpoint_s:
+                yield Checkpoint(self._cursor(watcher))
                 said = now
             if over:
                 raise over
             if not seen:
-                rest = min(checkpoint_s - (now - said), ends - time.time())
+                rest = min(watcher.checkpoint_s - (now - said), watcher.ends - time.time())
                 await wait(news, max(rest, 0))
 
-    async def _read_all_heads(
-        self, streams: Sequence[str], follow: Follow | None
-    ) -> dict[str, Head]:
+    async def _read_heads_of(self, wish: Wish) -> dict[str, Head]:
         async with self._database.connection() as connection:
-            found = await facts.heads(connection, None if follow else list(streams))
+            found = await facts.heads(connection, None if wish.follow else wish.always)
         return {head.stream: head for head in found}
 
-    def _start(
-        self,
-        streams: Sequence[str],
-        follow: Follow | None,
-        heads: Mapping[str, Head],
-        cursor: str,
-        filter_hash: str,
+    def _begin(
+        self, wish: Wish, heads: Mapping[str, Head], cursor: str, filter_hash: str
     ) -> dict[str, int]:
-        """Return where a watcher begins in each of its streams."""
-        found = {s: heads.get(s) or Head(s, 0, 1) for s in streams}
-        found |= {s: head for s, head in heads.items() if follow and follow(s)}
         if not cursor:
-            return {stream: head.number for stream, head in found.items()}
+            return wish.begin(heads)
         seen = watch_cursor.decode(cursor, self._origin, filter_hash)
-        if set(streams) - set(seen) or any(
-            s not in streams and not (follow and follow(s)) for s in seen
-        ):
-            raise InvalidCursor("The cursor belongs to other streams. Watch again without one.")
-        at = {s: seen.get(s, head.kept_from - 1) for s, head in found.items()}
-        if any(not 0 <= at[s] <= head.number for s, head in found.items()):
-            raise InvalidCursor("The cursor is ahead of the log. Watch again without a cursor.")
-        oldest = {s: max(at[s], head.kept_from - 1) for s, head in found.items()}
+        at, oldest = wish.resume(heads, seen)
         if oldest != at:
             raise self._trimmed(filter_hash, oldest)
         return at
 
-    def _join(
-        self,
-        at: dict[str, int],
-        streams: Sequence[str],
-        follow: Follow,
-        heads: Mapping[str, Head],
-    ) -> None:
-        """Begin the streams that have come, end those that are gone."""
-        gone = [s for s in at if s not in heads and s not in streams]
-        self._let_go(gone)
-        for stream in gone:
-            del at[stream]
-        come = {s: h.kept_from - 1 for s, h in heads.items() if s not in at and follow(s)}
+    def _look_around(self, watcher: "_Watcher") -> None:
+        """Begin the streams that have come and end those that are gone.
+
+        What was asked before the watcher began may be older than what it knows.
+        """
+        heads = self._heads
+        if watcher.known is heads or self._heads_time < watcher.begun or not watcher.wish.follow:
+            return
+        watcher.known = heads
+        for stream in watcher.wish.gone(watcher.at, heads):
+            self._drop(watcher, stream)
+        come = watcher.wish.come(watcher.at, heads)
         self._hold(come, heads)
-        at |= come
+        watcher.at |= come
+
+    def _drop(self, watcher: "_Watcher", stream: str) -> None:
+        self._let_go([stream])
+        del watcher.at[stream]
 
     def _hold(self, streams: Iterable[str], heads: Mapping[str, Head]) -> None:
         """Keep a ring for each stream until it is let go."""
         for stream in streams:
             self._wanted[stream] += 1
-            head = heads.get(stream)
-            number = head.number if head else 0
+            number = heads[stream].number if stream in heads else 0
             ring = self._rings.setdefault(stream, Ring(number))
             ring.head = max(ring.head, number)
 
@@ -247,23 +238,23 @@ class WatchHub:
                 del self._wanted[stream], self._rings[stream]
                 self._ours.discard(stream)
 
-    async def _next(
-        self, at: dict[str, int], filter_hash: str, accept: Accept
-    ) -> tuple[int, list[Event]]:
-        """Move ``at`` on; return how many events were looked at, and those accepted.
+    async def _next(self, watcher: "_Watcher") -> tuple[int, list[Event]]:
+        """Move a watcher on; return how many events were looked at, and those accepted.
 
         Streams take turns: who had one goes to the end.
         """
-        seen, accepted = 0, []
+        seen, accepted, at = 0, [], watcher.at
         for stream, number in list(at.items()):
             events = await self._after(stream, number)
+            if events is None and seen:
+                break  # what was accepted is told first
             if events is None:
-                raise await self._trimmed_now(filter_hash, at)
-            if events:
+                await self._missed(watcher, stream)
+            elif events:
                 del at[stream]
                 at[stream] = events[-1].number
-            seen += len(events)
-            accepted += [event for event in events if accept(event)]
+                seen += len(events)
+                accepted += [event for event in events if watcher.accept(event)]
             if seen >= BATCH:
                 break
         return seen, accepted
@@ -282,21 +273,27 @@ class WatchHub:
             return None
         return [Event.FromString(row.event) for row in rows]
 
-    async def _trimmed_now(self, filter_hash: str, at: dict[str, int]) -> CursorTrimmed:
+    async def _missed(self, watcher: "_Watcher", stream: str) -> None:
+        """Drop a stream that is gone; raise ``CursorTrimmed`` for one that is only trimmed."""
+        at = watcher.at
         async with self._database.connection() as connection:
-            heads = await facts.heads(connection, list(at))
-        oldest = at | {h.stream: max(at[h.stream], h.kept_from - 1) for h in heads}
-        return self._trimmed(filter_hash, oldest)
+            found = await facts.heads(connection, list(at))
+        heads = {head.stream: head for head in found}
+        if stream in watcher.wish.gone(at, heads):
+            self._drop(watcher, stream)
+            return
+        oldest = {s: max(n, heads[s].kept_from - 1) if s in heads else n for s, n in at.items()}
+        raise self._trimmed(watcher.filter_hash, oldest)
 
     def _trimmed(self, filter_hash: str, oldest: dict[str, int]) -> CursorTrimmed:
         return CursorTrimmed(
             "The cursor is older than what is kept. Read the state anew, then watch without a "
             "cursor; or watch from `oldest_cursor`.",
-            metadata={"oldest_cursor": self._cursor(filter_hash, oldest)},
+            metadata={"oldest_cursor": watch_cursor.encode(self._origin, filter_hash, oldest)},
         )
 
-    def _cursor(self, filter_hash: str, at: dict[str, int]) -> str:
-        return watch_cursor.encode(self._origin, filter_hash, at)
+    def _cursor(self, watcher: "_Watcher") -> str:
+        return watch_cursor.encode(self._origin, watcher.filter_hash, watcher.at)
 
     def _is_over(self, ends: float) -> Exception | None:
         if self._draining.is_set() or self._closed.is_set():
@@ -358,9 +355,10 @@ class WatchHub:
                 await asyncio.sleep(self._postgres.down(error))
 
     def _pause(self) -> float:
-        if self._rings.keys() - self._ours:  # a new stream, which Redis is not asked for yet
-            return min(HURRY, self._poll)
-        return self._poll if self._redis.is_up else self._poll / 4
+        if not self._redis.is_up:
+            return self._poll / 4
+        new = self._rings.keys() - self._ours  # Redis is not asked for them yet
+        return min(HURRY, self._poll) if new else self._poll
 
     async def _read_heads(self) -> None:
         async with self._database.connection() as connection:

@@ -12,6 +12,8 @@ from meshkit.context import caller
 from meshkit.errors import InvalidCursor
 
 _VERSION = 1
+_LONG = 512
+_LARGEST = 2**22  # bytes of a cursor: what claims to be more is none of ours
 
 
 def filter_hash(request: Any) -> str:
@@ -27,6 +29,8 @@ def filter_hash(request: Any) -> str:
 def encode(origin: str, filter_hash: str, numbers: Mapping[str, int]) -> str:
     """Return the cursor of a watcher that has seen each stream up to its number."""
     body = json.dumps([_VERSION, origin, filter_hash, numbers], separators=(",", ":")).encode()
+    if len(body) > _LONG:  # the names of many streams are much alike
+        body = zlib.compress(body, 1)
     framed = zlib.crc32(body).to_bytes(4) + body
     return base64.urlsafe_b64encode(framed).decode().rstrip("=")
 
@@ -51,7 +55,15 @@ def _unpack(cursor: str) -> list[Any]:
         framed = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         if zlib.crc32(framed[4:]).to_bytes(4) != framed[:4]:
             raise ValueError("checksum")
-        parts: list[Any] = json.loads(framed[4:])
-    except (ValueError, binascii.Error):
+        body = framed[4:] if framed[4:5] == b"[" else _inflated(framed[4:])
+        parts: list[Any] = json.loads(body)
+    except (ValueError, binascii.Error, zlib.error):
         raise InvalidCursor("The cursor is damaged. Watch again without a cursor.") from None
     return parts
+
+
+def _inflated(body: bytes) -> bytes:
+    unpacked = zlib.decompressobj().decompress(body, _LARGEST)
+    if len(unpacked) == _LARGEST:
+        raise ValueError("too long")
+    return unpacked
