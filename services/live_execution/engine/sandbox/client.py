@@ -27,6 +27,7 @@ from services.live_execution.engine.sandbox.clock import VenueClock
 from services.live_execution.engine.sandbox.config import SandboxConfig
 from services.live_execution.engine.sandbox.exchange import LastingExchange, LastingQueuedExchange
 from services.live_execution.engine.sandbox.guards import (
+    brings,
     change_refusal,
     misfit,
     order_refusal,
@@ -66,6 +67,7 @@ class Mended(Reports):
         """Submit an order, or refuse it with a reason."""
         if not self._refuse([command.order]):
             self._client.submit_order(command)
+            self.settle()
             self.watch([command.order])
 
     def submit_order_list(self: Any, command: SubmitOrderList) -> None:
@@ -73,6 +75,7 @@ class Mended(Reports):
         orders = command.order_list.orders
         if not self._refuse(orders):
             self._client.submit_order_list(command)
+            self.settle()
             self.watch(orders)
 
     def modify_order(self: Any, command: ModifyOrder) -> None:
@@ -92,17 +95,20 @@ class Mended(Reports):
             return
         self._unpark(command.client_order_id)
         self._client.modify_order(command)
+        self.settle()
 
     def cancel_order(self: Any, command: CancelOrder) -> None:
         """Cancel an order."""
         self._unpark(command.client_order_id)
         self._client.cancel_order(command)
+        self.settle()
 
     def cancel_all_orders(self: Any, command: Any) -> None:
         """Cancel the open orders of the command's strategy and instrument."""
         for client_order_id in list(self._parked):
             self._unpark(client_order_id)
         self._client.cancel_all_orders(command)
+        self.settle()
 
     def batch_cancel_orders(self: Any, command: BatchCancelOrders) -> None:
         """Cancel some orders; Nautilus' sandbox cannot."""
@@ -117,6 +123,9 @@ class Mended(Reports):
 
     def watch(self, orders: Iterable[Order]) -> None:
         """See to the expiry of orders, where the data does not."""
+
+    def settle(self) -> None:
+        """Match after a command, where no driver does."""
 
     def _refuse(self: Any, orders: list[Order]) -> bool:
         reasons = [self._refusal(order) for order in orders]
@@ -153,6 +162,8 @@ class Mended(Reports):
             return
         if self._keeps_market:
             self.market.note(instrument_id, data)
+        if self._parked:
+            self._take_up_parked(data)
         super().on_data(data)  # type: ignore[misc] # SandboxExecutionClient's
         if self._parked:
             self._take_up_parked()
@@ -190,16 +201,17 @@ class Mended(Reports):
         else:
             self.exchange.get_matching_engine(order.instrument_id).accept_order(order)
 
-    def _take_up_parked(self) -> None:
-        waiting, self._parked = self._parked, {}
-        for order in waiting.values():
-            if not order.is_closed:
-                with self.prompt.silent():
-                    self.take_up(order)
+    def _take_up_parked(self: Any, coming: Data | None = None) -> None:
+        """Put those back whose price is known, or comes with data that is about to be matched."""
+        for order in list(self._parked.values()):
+            core = self.exchange.core(order.instrument_id)
+            known = not prices_missing(order, core) or brings(coming, order, self.exchange)
+            if order.is_closed or known:
+                self._unpark(order.client_order_id)
 
     def _unpark(self: Any, client_order_id: ClientOrderId) -> None:
         order = self._parked.pop(client_order_id, None)
-        if order is not None:
+        if order is not None and not order.is_closed:
             with self.prompt.silent():
                 self.exchange.get_matching_engine(order.instrument_id).accept_order(order)
 
@@ -209,6 +221,7 @@ class Sandbox(Mended, SandboxExecutionClient):
 
     def __init__(self, *, loop: Any, clock: Clock, config: SandboxConfig, **kwargs: Any) -> None:
         made_by = partial(LastingExchange, life=config.life)
+        self._settling = False
         self._venue_clock = VenueClock(clock, loop)
         with substituted(stock, TestClock=lambda: self._venue_clock, SimulatedExchange=made_by):
             super().__init__(loop=loop, clock=clock, config=config, **kwargs)
@@ -228,6 +241,21 @@ class Sandbox(Mended, SandboxExecutionClient):
             self._msgbus.unsubscribe(topic, handler=self.on_data)
         self._venue_clock.stop()
 
+    def settle(self) -> None:
+        """Match once more when the commands that came together are done, as a backtest does."""
+        if not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._match)
+
+    def _match(self) -> None:
+        self._settling = False
+        now_ns = self._clock.timestamp_ns()
+        try:
+            for engine in self.exchange.get_matching_engines().values():
+                engine.iterate(now_ns)
+        except Exception as error:
+            self.prompt.failed(error)
+
     def watch(self, orders: Iterable[Order]) -> None:
         """Expire orders on time, whether there is data or not."""
         for order in orders:
@@ -239,7 +267,10 @@ class Sandbox(Mended, SandboxExecutionClient):
         engine = self.exchange.get_matching_engine(order.instrument_id)
         order = self._cache.order(order.client_order_id)
         if engine.order_exists(order.client_order_id) and not order.is_closed:
-            engine.expire_order(order)
+            try:
+                engine.expire_order(order)
+            except Exception as error:
+                self.prompt.failed(error)
 
     def _topics(self) -> tuple[str, str]:
         return f"data.*.{self.venue}.*", f"data.bars.*.{self.venue}-*"

@@ -6,6 +6,7 @@ from nautilus_trader.core.data import Data
 from nautilus_trader.execution.matching_core import MatchingCore
 from nautilus_trader.model.data import Bar, QuoteTick, TradeTick
 from nautilus_trader.model.enums import (
+    BookType,
     ContingencyType,
     OrderType,
     TrailingOffsetType,
@@ -33,6 +34,19 @@ def prices_missing(order: Order, core: MatchingCore) -> str:
     if trigger not in LAST and not quoted:
         return "bid and ask"
     return ""
+
+
+def brings(data: Data | None, order: Order, exchange: Any) -> bool:
+    """Say whether data sets, before orders are matched, the prices that a trailing order follows.
+
+    Of a bar the last price is set after its first match.
+    """
+    if not isinstance(data, QuoteTick | TradeTick) or data.instrument_id != order.instrument_id:
+        return False
+    if isinstance(data, TradeTick):
+        return bool(exchange.trade_execution)
+    quoted = isinstance(data, QuoteTick) and exchange.book_type == BookType.L1_MBP
+    return quoted and order.trigger_type in BID_ASK
 
 
 def order_refusal(order: Order, cache: Any, core: MatchingCore) -> str:

@@ -56,6 +56,10 @@ class Prompt:
         else:
             self._engine.process(event)
 
+    def failed(self, error: Exception) -> None:
+        """Do with an exception outside a queue as with one in it."""
+        self._engine._handle_queue_exception(error, "sandbox")
+
     @contextmanager
     def silent(self) -> Iterator[None]:
         """Drop all events: what is put back in its place has been told long ago."""

@@ -5,21 +5,27 @@ which orders rest, how much of them is filled, whether a trailing stop is at wor
 come next.
 """
 
+from collections.abc import Mapping
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 from nautilus_trader.core.uuid import UUID4
-from nautilus_trader.model.data import TradeTick
+from nautilus_trader.model.data import QuoteTick, TradeTick
 from nautilus_trader.model.enums import AggressorSide, LiquiditySide, OrderStatus
-from nautilus_trader.model.events import OrderPendingUpdate, OrderUpdated
-from nautilus_trader.model.identifiers import TradeId
+from nautilus_trader.model.events import OrderPendingUpdate, OrderSubmitted, OrderUpdated
+from nautilus_trader.model.identifiers import InstrumentId, TradeId
 from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import MarketOrder, Order
 
+from mesh.execution.v1.events_pb2 import Mark
 from services.live_execution.engine.sandbox.guards import TRAILING
 from services.live_execution.engine.sandbox.market import State, give_again
 from services.live_execution.engine.sandbox.mending import sandboxes
 
+ENOUGH = 1_000_000_000
+"""Size of a seeded price."""
 RESTING = (
     OrderStatus.ACCEPTED,
     OrderStatus.TRIGGERED,
@@ -38,11 +44,15 @@ def market(node: Any) -> bytes:
     return msgspec.msgpack.encode(states) if states else b""
 
 
-def revive(node: Any, market: bytes = b"") -> None:
+def revive(
+    node: Any, market: bytes = b"", marks: Mapping[str, Mark] = MappingProxyType({})
+) -> None:
     """Put the sandboxes of a node back to where its cache says they were.
 
-    After ``build``, ``mend`` and the cache's restoration, before the node runs. Raises
-    ``msgspec.DecodeError`` for ``market`` that was not made by ``market``.
+    After ``build``, ``mend`` and the cache's restoration, before the node runs. ``market`` is what
+    ``market`` gave. ``marks`` are last known prices by instrument id, for a node that gets no data
+    and is to close positions at them; else a sandbox on the wall's time waits for its first quote.
+    Raises ``msgspec.DecodeError`` for another ``market``.
     """
     clients = {client.venue.value: client for client in sandboxes(node)}
     if not clients:
@@ -54,8 +64,24 @@ def revive(node: Any, market: bytes = b"") -> None:
             client = clients.get(state.instrument_id.rpartition(".")[2])
             if client is not None and not give_again(client, state):
                 client._log.warning(f"The market of {state.instrument_id} is not quite as it was")
+        for mark in marks.values():
+            client = clients.get(mark.instrument_id.rpartition(".")[2])
+            if client is not None:
+                _seed(client, mark)
         for client in clients.values():
             _put_back(client)
+
+
+def _seed(client: Any, mark: Mark) -> None:
+    """Give a market without prices the last known ones, with enough of each for any position."""
+    instrument_id = InstrumentId.from_str(mark.instrument_id)
+    instrument = client._instrument(instrument_id)
+    bid, ask = mark.bid or mark.last or mark.ask, mark.ask or mark.last or mark.bid
+    if instrument is None or not bid or client.exchange.best_bid_price(instrument_id) is not None:
+        return
+    size, now = instrument.make_qty(ENOUGH), client._clock.timestamp_ns()
+    prices = (instrument.make_price(Decimal(bid)), instrument.make_price(Decimal(ask)))
+    client.on_data(QuoteTick(instrument_id, *prices, size, size, now, now))
 
 
 def _put_back(client: Any) -> None:
@@ -90,6 +116,7 @@ def _remember_filled(client: Any, order: Order) -> None:
         init_id=UUID4(),
         ts_init=order.ts_init,
     )
+    like.apply(next(event for event in order.events if isinstance(event, OrderSubmitted)))
     engine = client.exchange.get_matching_engine(order.instrument_id)
     precision = engine.instrument.size_precision
     engine.fill_order(

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from nautilus_trader.config import LiveExecEngineConfig, LoggingConfig, StrategyConfig
-from nautilus_trader.execution.messages import SubmitOrder
 from nautilus_trader.live.config import TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.data import QuoteTick, TradeTick
@@ -22,8 +21,14 @@ from nautilus_trader.trading.strategy import Strategy
 
 from integration.nautilus.witness import BTC
 from mesh.common.v1.types_pb2 import Money
+from mesh.execution.v1.events_pb2 import TraderFact
 from mesh.execution.v1.trader_pb2 import SandboxVenue
-from services.live_execution.engine.sandbox import SandboxFactory, mend, sandbox_config
+from services.live_execution.engine.capture import Capture
+from services.live_execution.engine.memory import Memory
+from services.live_execution.engine.remembering import Remembering
+from services.live_execution.engine.restoring import continue_ids, restore
+from services.live_execution.engine.sandbox import SandboxFactory, mend, revive, sandbox_config
+from services.live_execution.trader.ports import Restored
 
 BOUND_S = 20.0
 SPEC = SandboxVenue(
@@ -34,21 +39,44 @@ SPEC = SandboxVenue(
 class Hand(Strategy):
     """Sends what it is told to, and keeps the events of its orders."""
 
-    def __init__(self) -> None:
-        super().__init__(StrategyConfig(order_id_tag="H"))
+    def __init__(self, tag: str = "H") -> None:
+        super().__init__(StrategyConfig(order_id_tag=tag))
         self.seen: list[OrderEvent] = []
+        self.memory = Memory()
+
+    def on_start(self) -> None:
+        """Go on counting orders."""
+        continue_ids(self, self.memory)
 
     def on_order_event(self, event: OrderEvent) -> None:
         """Keep an event."""
         self.seen.append(event)
 
 
+class Kept:
+    """The outside of a trader's engine as far as it records: facts, kept for the next life."""
+
+    def __init__(self, facts: Sequence[bytes] = ()) -> None:
+        self.facts = list(facts)
+
+    def record(self, *facts: TraderFact) -> int:
+        """Keep facts."""
+        self.facts += [fact.SerializeToString() for fact in facts]
+        return len(self.facts)
+
+    def restored(self) -> Restored:
+        """Return them as to a new process."""
+        return Restored(len(self.facts), b"", 0, list(enumerate(self.facts, 1)))
+
+
 class Scene:
     """A running node, and what can be done to it."""
 
-    def __init__(self, node: TradingNode, hand: Hand) -> None:
+    def __init__(self, node: TradingNode, hand: Hand, facts: list[bytes], memory: Memory) -> None:
         self.node = node
         self.hand = hand
+        self.facts = facts
+        self.memory = memory
         self.make = hand.order_factory
         self.told: list[Any] = []
         self.raised: list[Exception] = []
@@ -107,18 +135,18 @@ class Scene:
         return [type(event).__name__.removeprefix("Order") for event in mine]
 
     async def settled(self) -> None:
-        """Wait until the engines' queues are empty."""
-        kernel = self.node.kernel
-        queues = [
-            getattr(engine, name)
-            for engine in (kernel.data_engine, kernel.risk_engine, kernel.exec_engine)
-            for name in ("_cmd_queue", "_evt_queue", "_data_queue")
-            if hasattr(engine, name)
-        ]
-        quiet = 0
-        while quiet < 3 and not self.raised:
-            await asyncio.sleep(0)
-            quiet = quiet + 1 if all(queue.empty() for queue in queues) else 0
+        """Wait until the engines have nothing to do."""
+        await settled(self.node)
+
+
+async def settled(node: TradingNode) -> None:
+    """Wait until the queues of a node's engines stay empty."""
+    data, risk, execution = (getattr(node.kernel, f"{n}_engine") for n in ("data", "risk", "exec"))
+    quiet = 0
+    while quiet < 4:
+        await asyncio.sleep(0)
+        sizes = (data.data_qsize(), risk.cmd_qsize(), execution.cmd_qsize(), execution.evt_qsize())
+        quiet = 0 if any(sizes) else quiet + 1
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -130,30 +158,31 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @asynccontextmanager
 async def scene(
+    facts: Sequence[bytes] = (),
     life: int = 1,
     spec: SandboxVenue = SPEC,
     instruments: Sequence[Instrument] = (BTC,),
-    before_start: Callable[[TradingNode], None] = lambda node: None,
-    **changes: Any,
+    more: Sequence[Strategy] = (),
+    marks: bool = False,
 ) -> AsyncIterator[Scene]:
-    """Run a node; ``before_start`` is called when it is built and mended."""
-    fields: dict[str, Any] = {
-        "trader_id": TraderId("SCENE-001"),
-        "logging": LoggingConfig(log_level="ERROR"),
-        "exec_engine": LiveExecEngineConfig(reconciliation=False),
-        "exec_clients": {"BINANCE": sandbox_config("BINANCE", spec, life)},
-        "timeout_post_stop": 0.0,
-    }
-    node = TradingNode(TradingNodeConfig(**(fields | changes)), asyncio.get_running_loop())
+    """Run a node that goes on where the facts end; ``marks``: at the prices in them."""
+    node = TradingNode(_config(spec, life), asyncio.get_running_loop())
     node.add_exec_client_factory("BINANCE", SandboxFactory)
+    kept = Kept(facts)
+    outside: Any = Remembering(kept)  # type: ignore[arg-type] # no more of it is used here
+    capture = Capture(node.kernel, outside)
     hand = Hand()
-    node.trader.add_strategy(hand)
+    node.trader.add_strategies([hand, *more])
     node.build()
     for instrument in instruments:
         node.cache.add_instrument(instrument)
     mend(node)
-    before_start(node)
-    made = Scene(node, hand)
+    hand.memory = memory = restore(node.kernel, kept.restored())
+    outside.remember(memory, len(kept.facts))
+    capture.begin(memory)
+    made = Scene(node, hand, kept.facts, memory)
+    revive(node, marks=memory.marks if marks else {})
+    assert kept.facts == list(facts)
     run = asyncio.create_task(node.run_async())
     try:
         await until(lambda: node.trader.is_running)
@@ -164,3 +193,13 @@ async def scene(
         await node.stop_async()
         await run
         node.kernel.dispose()
+
+
+def _config(spec: SandboxVenue, life: int) -> TradingNodeConfig:
+    return TradingNodeConfig(
+        trader_id=TraderId("SCENE-001"),
+        logging=LoggingConfig(log_level="ERROR"),
+        exec_engine=LiveExecEngineConfig(reconciliation=True),
+        exec_clients={"BINANCE": sandbox_config("BINANCE", spec, life)},
+        timeout_post_stop=0.0,
+    )
