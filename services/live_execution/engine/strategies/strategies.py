@@ -13,6 +13,7 @@ from mesh.execution.v1 import trader_pb2 as pb
 from mesh.execution.v1.events_pb2 import StrategyFailed, StrategyStateSaved, TraderFact
 from meshkit.times import to_timestamp
 from services.live_execution.engine.refused import Refused
+from services.live_execution.engine.strategies.aggregating import Aggregating
 from services.live_execution.engine.strategies.entries import Entry
 from services.live_execution.engine.strategies.failures import failure, said
 from services.live_execution.engine.strategies.fuse import Fuse
@@ -67,8 +68,9 @@ class Strategies:
         self._sweep = sweep
         self._soon = Soon(node.kernel)
         self._registrar = Registrar(node.kernel)
-        self._responses = Responses(node.kernel.data_engine)
+        self._responses = Responses(node.kernel.data_engine, node.kernel.msgbus)
         self._responses.install()
+        Aggregating(node.kernel.data_engine).install()
         self._entries: dict[str, Entry] = {}
 
     # -- commands
@@ -162,15 +164,20 @@ class Strategies:
         self.stop(tag, cancel_orders=cancel_orders, close_positions=close_positions)
         self._take_out(entry)
         if entry.saved:
-            self._keep(entry, {})
+            self._outside.record(self._keep(entry, {}))
         del self._entries[tag]
         self._changed()
 
-    def save_all(self) -> None:
-        """Save the states of the components that run, those that have changed."""
-        for entry in list(self._entries.values()):
-            if entry.running:
-                self._save(entry)
+    def save_all(self, *before: TraderFact) -> None:
+        """Save the states of the components that run, those that have changed.
+
+        ``before`` is recorded along, in front of them: on data time, how far it has come, so that
+        no state knows of data that is played again.
+        """
+        running = [entry for entry in self._entries.values() if entry.running]
+        facts = [fact for entry in running if (fact := self._changed_state(entry)) is not None]
+        if before or facts:
+            self._outside.record(*before, *facts)
 
     def statuses(self, halted: Collection[str] = ()) -> list[pb.TraderStrategyStatus]:
         """Return how each does; ``halted`` are tags whose orders a halt refuses."""
@@ -232,25 +239,26 @@ class Strategies:
 
     # -- state
 
-    def _save(self, entry: Entry) -> None:
+    def _changed_state(self, entry: Entry) -> TraderFact | None:
+        """Return the state of a component to be recorded, None when it is as it was."""
         try:
             state = saved(entry.made)
         except BaseException as error:  # user code may raise anything, SystemExit included
             assert entry.fuse is not None  # it has an instance
             entry.fuse.blow("on_save", error)
-            return
-        if state != entry.saved:
-            self._keep(entry, state)
+            return None
+        return None if state == entry.saved else self._keep(entry, state)
 
-    def _keep(self, entry: Entry, state: Mapping[str, bytes]) -> None:
+    def _keep(self, entry: Entry, state: Mapping[str, bytes]) -> TraderFact:
+        """Note a state as saved and return the fact to be recorded at once."""
+        entry.saved, entry.saved_ns = state, time.time_ns()
         fact = StrategyStateSaved(
             instance_id=entry.instance_id,
             state=state,
             ts=to_timestamp(self._kernel.clock.timestamp_ns()),
             version=entry.component.version,
         )
-        self._outside.record(TraderFact(saved=fact))
-        entry.saved, entry.saved_ns = state, time.time_ns()
+        return TraderFact(saved=fact)
 
     # -- what components come to (see ``Watcher``)
 
@@ -277,7 +285,9 @@ class Strategies:
         """Save the state of a component that has stopped, by command or by itself."""
         entry = self._entry(made)
         entry.become(pb.STRATEGY_STATE_STOPPED)
-        self._save(entry)
+        fact = self._changed_state(entry)
+        if fact is not None:
+            self._outside.record(fact)
         self._changed()
 
     def raised(self, made: Any, entry_point: str, error: BaseException) -> None:

@@ -85,15 +85,21 @@ class Client(PlayingClient):
     asked: list[Any]
 
     async def _connect(self) -> None:
-        self._cache.add_instrument(BTC)
         type(self).asked = []
 
     async def _request_bars(self, request: Any) -> None:
+        rows, about = self._answer(request)
+        self._handle_bars(request.bar_type, rows, *about)
+
+    async def _request_trade_ticks(self, request: Any) -> None:
+        rows, about = self._answer(request)
+        self._handle_trade_ticks(request.instrument_id, rows, *about)
+
+    def _answer(self, request: Any) -> tuple[list[Any], tuple[Any, ...]]:
         self.asked.append(request)
         start, end = request.start.value, request.end.value
-        rows = [bar for bar in self.history if start <= bar.ts_init <= end]
-        about = request.id, request.start, request.end, request.params
-        self._handle_bars(request.bar_type, rows, *about)
+        rows = [row for row in self.history if start <= row.ts_init <= end]
+        return rows, (request.id, request.start, request.end, request.params)
 
     async def play(self, data: Sequence[Data]) -> None:
         """Play data now."""
@@ -164,6 +170,7 @@ async def running(
     node.add_data_client_factory("PLAY", PlayingFactory)
     node.add_exec_client_factory("BINANCE", SandboxLiveExecClientFactory)
     node.build()
+    node.kernel.cache.add_instrument(BTC)
     desk = Desk(SAFETY)
     node.trader.add_strategy(desk)
     with tempfile.TemporaryDirectory() as folder:

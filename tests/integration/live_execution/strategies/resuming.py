@@ -1,0 +1,92 @@
+"""The sample strategy in one life and in two; in a process of their own."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from nautilus_trader.core.data import Data
+
+import services.strategy.examples as examples
+from integration.live_execution.strategies.rows import MINUTES, bar, trade
+from integration.live_execution.strategies.scene import Memory, Scene, component, running
+from integration.nautilus.witness import BTC, MINUTE, START
+from services.live_execution.trader.ports import Component
+
+EMA_CROSS = (Path(examples.__file__).parent / "ema_cross.py").read_text()
+FIRST = START - START % MINUTE + MINUTE
+INTERNAL = f"{BTC.id}-1-MINUTE-LAST-INTERNAL"
+Told = list[tuple[float, float, int, int]]
+CASES = ("external", "internal", "sparse")
+KILLS = ((0.3, 0.5), (0.5, 0.5), (0.11, 0.777))
+"""Where in the data the state was last saved, and where the process ended."""
+
+
+def told() -> dict[tuple[Any, ...], Told]:
+    """Return the averages of one life, and of two for every case and kill."""
+    return asyncio.run(_told())
+
+
+async def _told() -> dict[tuple[Any, ...], Told]:
+    found: dict[tuple[Any, ...], Told] = {}
+    for case in CASES:
+        bar_type = str(MINUTES) if case == "external" else INTERNAL
+        data = {"external": _bars, "internal": _trades, "sparse": _sparse}[case]()
+        found[case, "whole"] = await _one_life(bar_type, data)
+        for saved, killed in KILLS:
+            at = int(saved * len(data)), int(killed * len(data))
+            found[case, saved, killed] = await _two_lives(bar_type, data, *at)
+    return found
+
+
+def _bars() -> list[Data]:
+    walk = 30_000 + np.cumsum(np.random.default_rng(3).normal(0, 20, 200))
+    return [bar(FIRST + n * MINUTE, float(close)) for n, close in enumerate(walk)]
+
+
+def _trades(count: int = 2_000, most_ns: int = 12 * 10**9) -> list[Data]:
+    random = np.random.default_rng(4)
+    times = FIRST + np.cumsum(random.integers(1, most_ns, count))
+    walk = 30_000 + np.cumsum(random.normal(0, 5, count))
+    return [trade(int(ts), float(price)) for ts, price in zip(times, walk, strict=True)]
+
+
+def _sparse() -> list[Data]:
+    """Return trades with whole minutes without any between them."""
+    return _trades(200, 10 * MINUTE)
+
+
+def _samples(bar_type: str) -> list[Component]:
+    """Return two strategies that watch the same bars."""
+    config = {"instrument_id": str(BTC.id), "bar_type": bar_type, "trade_size": "0.1"}
+    files = (("main.py", EMA_CROSS),)
+    return [component(tag, "EmaCross", files=files, config=config) for tag in "EF"]
+
+
+async def _one_life(bar_type: str, data: Sequence[Data]) -> Told:
+    async with running(*_samples(bar_type), start_ns=FIRST) as scene:
+        await scene.play(*data)
+        return _averages(scene)
+
+
+async def _two_lives(bar_type: str, data: Sequence[Data], saved: int, killed: int) -> Told:
+    """Save the state at one row, end at a later one without a word, and go on from there.
+
+    Time has run on to right before the next row by then, as by the rows of other instruments.
+    """
+    async with running(*_samples(bar_type), start_ns=FIRST) as scene:
+        await scene.play(*data[:saved])
+        scene.strategies.save_all()
+        await scene.play(*data[saved:killed])
+        memory = Memory.of(scene.outside.facts)
+    lived, now_ns = data[:killed], data[killed].ts_init - 1
+    components = _samples(bar_type)
+    async with running(*components, memory=memory, start_ns=now_ns, history=lived) as scene:
+        await scene.play(*data[killed:])
+        return _averages(scene)
+
+
+def _averages(scene: Scene) -> Told:
+    both = (scene.made(tag) for tag in "EF")
+    return [(each.fast.value, each.slow.value, each.slow.count, each.last_ns) for each in both]
