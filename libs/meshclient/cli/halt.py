@@ -177,6 +177,7 @@ async def list_(
         [_row(each) for each in found],
         whole=["halt", "scope", "since (UTC)"],
         empty="No halts are in force.",
+        drop=["heeded by", "by", "since (UTC)"],
     )
 
 
@@ -211,6 +212,7 @@ def _latches(shell: Shell, found: Sequence[Latched]) -> None:
         ["latch", "", "by", "since (UTC)", "reason"],
         rows,
         whole=["latch", "since (UTC)"],
+        drop=["", "by"],
         empty="No latch is set.",
     )
 

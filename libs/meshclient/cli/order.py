@@ -285,9 +285,14 @@ def _table(
     shell: Shell, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str
 ) -> None:
     right = [c for c in columns if c in _NUMBERS]
-    shell.out.table(columns, rows, right=right, whole=["trader", "order", "position"], empty=empty)
+    shell.out.table(columns, rows, right=right, whole=_WHOLE, empty=empty, drop=_DROP)
 
 
+_WHOLE = ("trader", "order", "position", "account", "instrument", "side", "time (UTC)")
+_DROP = (
+    *("by", "since (UTC)", "average", "time (UTC)", "closed at", "type", "margin", "locked"),
+    *("open at", "filled", "realised", "price"),
+)
 _NUMBERS = (
     *("quantity", "filled", "price", "average", "open at", "closed at", "realised", "unrealised"),
     *("total", "free", "locked", "margin"),

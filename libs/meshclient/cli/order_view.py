@@ -58,7 +58,7 @@ def order_rows(orders: Iterable[pb.Order], *, several: bool) -> Rows:
             price_text(each.avg_px),
             ": ".join(filter(None, (status_text(each), each.reason))),
             each.submitter or each.strategy_id,
-            moment(each.ts_last)[5:],
+            moment(each.ts_last)[5:16],
         )
         for each in orders
     ]
@@ -78,7 +78,7 @@ def position_rows(positions: Iterable[events.Position], *, several: bool) -> Row
             price_text(each.avg_px_close),
             money_text(each.realized_pnl),
             money_text(each.unrealized_pnl) if not each.HasField("ts_closed") else "",
-            moment(each.ts_opened)[5:],
+            moment(each.ts_opened)[5:16],
         )
         for each in positions
     ]
@@ -148,18 +148,16 @@ def show_submitted(shell: Shell, reply: Any, orders: Sequence[pb.Order]) -> None
     if len(rows) > 1:
         shell.out.table(columns, rows, whole=["order"])
         return
-    shell.out.fields(zip(columns, rows[0], strict=True))
-    for name, value in _details(orders[0]):
-        shell.out.fields([(name, value)])
+    shell.out.fields([*zip(columns, rows[0], strict=True), *_details(orders[0])])
 
 
-def _details(order: pb.Order) -> list[tuple[str, object]]:
-    found: list[tuple[str, object]] = []
-    if order.venue_order_id:
-        found.append(("venue id", order.venue_order_id))
-    if order.commissions:
-        found.append(("commission", money_text(*order.commissions)))
-    return found
+def _details(order: pb.Order) -> Sequence[tuple[str, object]]:
+    return [
+        ("venue id", order.venue_order_id),
+        ("commission", money_text(*order.commissions)),
+        ("list", order.order_list_id),
+        ("tags", " ".join(order.tags)),
+    ]
 
 
 def show_preview(out: Output, found: rpc.PreviewOrderResponse) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
@@ -15,6 +16,11 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from meshclient.cli.fitting import fitted, picked, widths_of
+
+_PIPED = 160
+"""Width of tables in pipes and files: what is cut there is lost for good."""
+
 
 class Output:
     """Prints on stdout; with ``as_json`` one JSON document and nothing else."""
@@ -22,6 +28,14 @@ class Output:
     def __init__(self, as_json: bool) -> None:
         self.as_json = as_json
         self.console = Console(highlight=False, stderr=as_json)
+        self._tables = self.console
+        if not self.console.is_terminal and "COLUMNS" not in os.environ:
+            self._tables = Console(highlight=False, stderr=as_json, width=_PIPED)
+
+    @property
+    def width(self) -> int:
+        """Signs that a line of a table may have; more when nobody looks at it but a program."""
+        return self._tables.width
 
     def json(self, value: object) -> None:
         """Print a value as JSON: messages under their own field names, tables as rows."""
@@ -46,8 +60,16 @@ class Output:
         right: Sequence[str] = (),
         whole: Sequence[str] = (),
         empty: str = "",
+        drop: Sequence[str] = (),
     ) -> None:
-        """Print a table. ``right`` columns are aligned right, ``whole`` ones are never cut."""
+        """Print a table. ``right`` columns are aligned right, ``whole`` ones are never cut, those
+        of ``drop`` are left out in its order where the terminal is narrow.
+        """
+        if drop:
+            rows = list(rows)
+            folded = [name for name in columns if name not in (*whole, *right)]
+            kept = fitted(columns, widths_of(columns, rows, folded), self.width, drop)
+            columns, rows = kept, picked(columns, rows, kept)
         table = Table(
             box=box.SIMPLE_HEAD, title=title or None, title_justify="left", pad_edge=False
         )
@@ -61,7 +83,7 @@ class Output:
         for row in rows:
             table.add_row(*(text(cell) for cell in row))
         if table.row_count or not empty:
-            self.console.print(table)
+            self._tables.print(table)
         else:
             self.note(empty)
 

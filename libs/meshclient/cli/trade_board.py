@@ -32,6 +32,7 @@ _QUIET = {
     events.ORDER_EVENT_TYPE_PENDING_CANCEL,
     events.ORDER_EVENT_TYPE_INITIALIZED,
     events.ORDER_EVENT_TYPE_RELEASED,
+    events.ORDER_EVENT_TYPE_SUBMITTED,
 }
 
 
@@ -102,7 +103,7 @@ class TradeBoard:
 
     def _trader(self, trader: trader_pb2.Trader) -> None:
         self.traders[trader.trader_id] = trader
-        if trader.HasField("data_time"):
+        if trader.HasField("data_time") and trader.spec.data.HasField("replay"):
             self._clock(trader.trader_id, trader.data_time.ToNanoseconds())
 
     def _clock(self, trader_id: str, nanos: int) -> None:

@@ -59,7 +59,7 @@ class TradeShow:
         """Print the state, and end."""
         await self._load()
         room = len(self._board.orders) + len(self._board.positions) + len(self._board.traders)
-        self._out.console.print(self._view.picture(self._board, room + 30))
+        self._out.console.print(self._view.picture(self._board, room + 30, self._out.console.width))
 
     async def _table(self) -> None:
         with Screen(self._out.console) as screen:
@@ -138,7 +138,7 @@ class TradeShow:
         """Paint the tables; what happened goes above them and stays there."""
         notes, self._notes = self._notes, []
         above = Group(*map(note_line, notes)) if notes else None
-        screen.paint(self._view.picture(self._board, screen.room), above)
+        screen.paint(self._view.picture(self._board, screen.room, screen.console.width), above)
 
 
 async def merged(*watches: FactWatch[Any]) -> AsyncIterator[Told[Any]]:

@@ -13,6 +13,7 @@ from mesh.execution.v1 import events_pb2 as events
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.execution.v1 import trader_pb2
 from meshclient.cli.board_view import data_time
+from meshclient.cli.fitting import fitted, picked, widths_of
 from meshclient.cli.order_view import order_price, price_text, status_text, word
 from meshclient.cli.trade_board import TradeBoard, pnl_text
 from meshclient.cli.trader_view import state_name
@@ -26,7 +27,18 @@ _STATES = {
     trader_pb2.TRADER_STATE_FAILED: ("✗", "red"),
     trader_pb2.TRADER_STATE_STOPPED: ("○", "dim"),
 }
-_RIGHT = {"quantity", "filled", "open at", "price", "unrealised", "realised", "balance", "orders"}
+_DROP = ("balance", "type", "filled", "realised", "open at", "price", "orders", "positions")
+_RIGHT = {
+    "positions",
+    "quantity",
+    "filled",
+    "open at",
+    "price",
+    "unrealised",
+    "realised",
+    "balance",
+    "orders",
+}
 
 
 class TradeView:
@@ -38,9 +50,12 @@ class TradeView:
         """Said beside the title while it is not empty, such as that the connection is lost."""
         self._sections = sections
         self._several = several
+        self._widths: dict[str, dict[str, int]] = {}
 
-    def picture(self, board: TradeBoard, room: int) -> RenderableType:
-        """Return the picture in at most ``room`` lines; what finds no room is counted."""
+    def picture(self, board: TradeBoard, room: int, width: int = 100) -> RenderableType:
+        """Return the picture in at most ``room`` lines of ``width`` signs; what finds no room is
+        counted.
+        """
         parts: list[RenderableType] = [self._head(board)]
         left = room - 2
         for index, section in enumerate(self._sections):
@@ -48,7 +63,7 @@ class TradeView:
             rows = self._rows(board, section)
             most = max(left - rest * (_AROUND + 1) - _AROUND, 1)
             shown = rows[: most if len(rows) <= most else max(most - 1, 1)]
-            parts.append(self._table(section, shown))
+            parts.append(self._table(section, shown, width))
             left -= len(shown) + _AROUND
             if len(rows) > len(shown):
                 parts.append(Text(f"… {len(rows) - len(shown)} more {section}", style="dim"))
@@ -62,8 +77,8 @@ class TradeView:
             for trader in board.traders.values():
                 head.append("   ").append_text(_state(trader))
         if board.data_times:
-            head.append(f"   {data_time(max(board.data_times.values()))}", style="dim")
-        for name, sums in (("realised", board.realised()), ("unrealised", board.unrealised())):
+            head.append(f"   data time {data_time(max(board.data_times.values()))}", style="dim")
+        for name, sums in (("unrealised", board.unrealised()), ("realised", board.realised())):
             head.append(f"   {name} ", style="dim")
             head.append_text(_pnl(sums))
         if self.notice:
@@ -78,16 +93,22 @@ class TradeView:
                 return [self._position(each) for each in board.open_positions()]
         return [self._order(each) for each in board.open_orders()]
 
-    def _table(self, section: str, rows: list[list[Text]]) -> RenderableType:
+    def _table(self, section: str, rows: list[list[Text]], width: int) -> RenderableType:
+        columns = self._columns(section)
+        widths = self._widths.setdefault(section, {})
+        for name, size in widths_of(columns, rows).items():
+            widths[name] = max(size, widths.get(name, 0))  # they only grow, so that nothing jumps
+        kept = fitted(columns, widths, width, _DROP)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="dim")
-        for name in self._columns(section):
+        for name in kept:
             table.add_column(
                 name,
                 justify="right" if name in _RIGHT else "left",
                 no_wrap=True,
+                min_width=min(widths[name], width // len(kept)),
                 overflow="ellipsis",
             )
-        for row in rows:
+        for row in picked(columns, rows, kept):
             table.add_row(*row)
         return table
 

@@ -163,8 +163,9 @@ async def list_(
     shell.out.table(
         ["trader", "state", "strategies", "accounts", "data", "since (UTC)"],
         [_row(each) for each in found],
-        whole=["trader", "since (UTC)"],
+        whole=["trader", "state", "since (UTC)"],
         empty="No traders. `meshctl trader example` prints a spec to begin with.",
+        drop=["since (UTC)", "data", "accounts"],
     )
 
 

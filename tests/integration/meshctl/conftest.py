@@ -1,9 +1,12 @@
 """A whole mesh for the tests of ``meshctl``: started once, with its sample and first run."""
 
 import json
+import os
+import select
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +61,19 @@ class Meshctl:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+
+def read_terminal(terminal: int, until: Any) -> str:
+    """Return what a terminal shows until a condition holds, or its program has ended."""
+    text, end = "", time.monotonic() + 60
+    while not until(text):
+        ready, _, _ = select.select([terminal], [], [], max(0.0, end - time.monotonic()))
+        assert ready, f"nothing more came after: {text!r}"
+        try:
+            text += os.read(terminal, 65536).decode(errors="replace")
+        except OSError:  # how a terminal says that nobody is there any more
+            break
+    return text
 
 
 @pytest.fixture(scope="session")

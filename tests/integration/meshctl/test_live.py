@@ -3,18 +3,16 @@
 import json
 import os
 import pty
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from integration.meshctl.conftest import ENTRY, Meshctl
+from integration.meshctl.conftest import ENTRY, Meshctl, read_terminal
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -134,26 +132,13 @@ def test_mc_44_watch_on_a_terminal(meshctl: Meshctl, feed: str) -> None:
         stderr=theirs,
     )
     os.close(theirs)
-    shown = _read(ours, until=lambda text: text.count("● live") > 3)
+    shown = read_terminal(ours, until=lambda text: text.count("● live") > 3)
     child.send_signal(signal.SIGINT)
-    shown += _read(ours, until=lambda text: False)
+    shown += read_terminal(ours, until=lambda text: False)
     assert child.wait(30) == 0
     assert BTC in shown
     assert "\x1b[2J" not in shown  # nothing is wiped, so nothing flickers
     assert shown.rstrip().endswith("\x1b[?25h")
-
-
-def _read(terminal: int, until: Any) -> str:
-    """Return what a terminal shows until a condition holds, or its program has ended."""
-    text, end = "", time.monotonic() + 60
-    while not until(text):
-        ready, _, _ = select.select([terminal], [], [], max(0.0, end - time.monotonic()))
-        assert ready, f"nothing more came after: {text!r}"
-        try:
-            text += os.read(terminal, 65536).decode(errors="replace")
-        except OSError:  # how a terminal says that nobody is there any more
-            break
-    return text
 
 
 def test_mc_45_books(meshctl: Meshctl, feed: str) -> None:
