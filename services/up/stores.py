@@ -115,7 +115,7 @@ def _trader(password: str) -> User:
 def _latch(password: str) -> User:
     """Return the user of operators who halt past the services: the latch, and nothing else."""
     return User(
-        LATCH, password, ("halt:*",), commands=("set", "get", "mget", "del", "scan", "ping")
+        LATCH, password, ("halt:*",), commands=("set", "get", "mget", "scan", "ping")
     )
 
 
