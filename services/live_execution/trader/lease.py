@@ -5,6 +5,7 @@ before the renewing query was sent, less a margin; a taker waits out lease and m
 database's clock. So two never both believe in it, however long one of them was stopped.
 """
 
+import hashlib
 import os
 import socket
 import time
@@ -23,6 +24,13 @@ UPDATE traders SET
     host = $6, pid = $7, pid_start = $8, process_time = now()
 WHERE project = $1 AND trader_id = $2 AND lease_until + $5 < clock_timestamp()
 RETURNING fence, owner
+"""
+
+_END_FORMER = """
+SELECT pg_terminate_backend(a.pid) FROM pg_stat_activity a
+WHERE a.application_name = $4 AND a.usename = current_user AND a.datname = current_database()
+AND a.pid <> pg_backend_pid() AND EXISTS (SELECT FROM traders
+    WHERE project = $1 AND trader_id = $2 AND lease_until + $3 < clock_timestamp())
 """
 
 _TAKE_STREAM = """
@@ -105,8 +113,13 @@ class Lease:
 async def claim(connection: Connection, key: TraderKey, terms: Terms, above: int = 0) -> Lease:
     """Claim the lease with a fence higher than any before, and than ``above``.
 
-    Earlier holders can append no fact from then on. Raises ``LeaseHeld`` and ``TraderGone``.
+    Earlier holders can append no fact from then on, and their sessions are ended: one that was
+    stopped in a transaction must not keep what it has locked.
+
+    Raises ``LeaseHeld`` and ``TraderGone``.
     """
+    margin = timedelta(seconds=terms.margin)
+    await connection.execute(_END_FORMER, *key, margin, session(key))
     sent = boot_time()
     async with connection.transaction():
         row = await connection.fetchrow(
@@ -114,7 +127,7 @@ async def claim(connection: Connection, key: TraderKey, terms: Terms, above: int
             *key,
             above,
             timedelta(seconds=terms.lease),
-            timedelta(seconds=terms.margin),
+            margin,
             socket.gethostname(),
             os.getpid(),
             start_ticks(os.getpid()),
@@ -154,6 +167,12 @@ def stale(key: TraderKey, fence: int) -> StaleFence:
         f"Another process has taken over {key.trader_id}; this one may do nothing any more.",
         metadata={"trader_id": key.trader_id, "fence": str(fence)},
     )
+
+
+def session(key: TraderKey) -> str:
+    """Return the name of a trader's sessions in PostgreSQL, of at most 63 bytes."""
+    digest = hashlib.blake2s("/".join(key).encode(), digest_size=6).hexdigest()
+    return f"{key.trader_id[:50]}:{digest}"
 
 
 def boot_time() -> float:

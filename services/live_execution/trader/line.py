@@ -12,11 +12,18 @@ CONNECT_S, COMMAND_S = 3.0, 5.0
 
 
 class Line:
-    """One connection, for one task at a time. ``settings`` are PostgreSQL's, for the session."""
+    """One connection, for one task at a time. ``settings`` are PostgreSQL's, for the session.
 
-    def __init__(self, dsn: str, **settings: str) -> None:
+    ``name`` is that of the session, by which others find it.
+    """
+
+    def __init__(self, dsn: str, name: str, **settings: str) -> None:
         self._dsn = dsn
-        self._settings = {"search_path": SCHEMA, "application_name": "mesh-trader", **settings}
+        self._settings = {
+            "search_path": SCHEMA,
+            "application_name": name,
+            **settings,
+        }
         self._connection: asyncpg.Connection | None = None
 
     async def get(self) -> asyncpg.Connection:

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from mesh.execution.v1.events_pb2 import CommandTaken, TraderFact
@@ -105,7 +105,7 @@ class TraderOutside:
             " until it is reset.",
         )
 
-    async def commands(self) -> AsyncIterator[TraderCommand]:
+    async def commands(self) -> AsyncGenerator[TraderCommand]:
         """Yield commands; see ``ports.Outside``. Raises ``StaleFence``."""
         while True:
             command, deadly = await self._thread.run(self._reader.next())

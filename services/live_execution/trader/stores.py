@@ -35,7 +35,7 @@ Tell = Callable[[list[HaltNotice], Standing], None]
 async def open_stores(ticket: Ticket, engine: asyncio.AbstractEventLoop) -> "Stores":
     """Claim the lease and recover. Raises what ``open_outside`` does."""
     async with AsyncExitStack() as stack:
-        line = Line(ticket.database_url)
+        line = _line(ticket)
         stack.push_async_callback(line.close)
         client = await stack.enter_async_context(open_redis(ticket.redis_url))
         try:
@@ -68,6 +68,11 @@ async def _claimed(
     except BaseException:
         await _release(connection, lease)
         raise
+
+
+def _line(ticket: Ticket, **settings: str) -> Line:
+    name = leases.session(TraderKey(ticket.project, ticket.trader_id))
+    return Line(ticket.database_url, name, **settings)
 
 
 def _latch(key: TraderKey, ticket: Ticket) -> Latch:
@@ -104,18 +109,14 @@ class Stores:
             folder, lease.fence, recovered.restored.number + 1, recovered.segments
         )
         self.feed = Feed(self.journal, asyncio.get_running_loop())
-        self.commands = CommandReader(
-            client, Line(ticket.database_url), lease, taken_ids(recovered.unshipped)
-        )
+        self.commands = CommandReader(client, _line(ticket), lease, taken_ids(recovered.unshipped))
         self.queries = Queries(client, lease, engine)
         # The journal has what PostgreSQL would lose by not flushing each commit.
-        self._ship_line = Line(ticket.database_url, synchronous_commit="off")
+        self._ship_line = _line(ticket, synchronous_commit="off")
         projections = Projections(lease.key, lease.fence, self.commands.submitters)
         self._shipper = Shipper(self._ship_line, self.feed, lease, projections, self._changed)
         self._keeper = Keeper(line, client, lease, latch, self._changed)
-        self._snapshots = SnapshotKeeper(
-            folder, Line(ticket.database_url), lease, self.journal, self._shipper
-        )
+        self._snapshots = SnapshotKeeper(folder, _line(ticket), lease, self.journal, self._shipper)
         self._tell: Tell | None = None
         self._tasks: list[asyncio.Task[None]] = []
 

@@ -29,6 +29,11 @@ MIGRATIONS = Path(__file__).parents[4] / "services" / "live_execution" / "migrat
 BOUND = 30.0
 VENUE, TAG = "SIM", "001"
 
+_EMPTY = """
+TRUNCATE facts, stream_heads, outbox, traders, commands, orders, positions, accounts, instruments,
+    marks, reports, snapshots, halts
+"""
+
 _TRADER = """
 INSERT INTO traders (project, trader_id, owner, spec, inputs, real)
 VALUES ($1, $2, 'somebody', '', '{}', false)
@@ -127,14 +132,22 @@ class World:
 
 @asynccontextmanager
 async def world(dsn: str, redis_url: str, folder: Path) -> AsyncIterator[World]:
-    """Give a migrated schema with a trader in it."""
-    await migrate(dsn, "live_execution", MIGRATIONS)
+    """Give an empty schema with a trader in it."""
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "live_execution"})
+    await connection.execute(_EMPTY)
     await connection.execute(_TRADER, *KEY)
     try:
         yield World(dsn, redis_url, folder, connection)
     finally:
         await connection.close()
+
+
+async def make_database(server: str, name: str) -> None:
+    """Make a database with the schema."""
+    connection = await asyncpg.connect(server)
+    await connection.execute(f"CREATE DATABASE {name}")
+    await connection.close()
+    await migrate(server.replace("/postgres?", f"/{name}?"), "live_execution", MIGRATIONS)
 
 
 def initialized(order_id: str, quantity: str = "10", strategy_id: str = "Maker-001") -> TraderFact:
@@ -189,7 +202,10 @@ async def until(condition: object, bound: float = BOUND) -> None:
 
 
 class Way:
-    """A way to a store by a socket that can be cut; on a thread of its own, as the engine's blocks."""
+    """A way to a store by a socket that can be cut.
+
+    On a thread of its own: that of the engine blocks.
+    """
 
     def __init__(self, store: str, here: Path) -> None:
         self._store = store
