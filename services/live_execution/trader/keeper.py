@@ -18,7 +18,7 @@ from services.live_execution.trader.ports import HaltNotice
 POLL_S = 0.2
 """Seconds between looks at the latch in Redis."""
 
-LOOK_S = 1.0
+LOOK_S = 0.5
 """Seconds between looks at PostgreSQL's halts while one is in force, or Redis is away."""
 
 RETRY_S = 0.25

@@ -22,13 +22,16 @@ from services.live_execution.trader.secrets import Secrets
 from services.live_execution.trader.stores import Stores, open_stores
 from services.live_execution.trader.thread import StoreThread
 
-GRACE_S = 10.0
+GRACE_S = 5.0
 """Seconds that an orderly end waits for the last facts to be stored."""
 
 
 @asynccontextmanager
 async def open_outside(
-    ticket: Ticket, secrets_socket: socket.socket | None, loop: asyncio.AbstractEventLoop
+    ticket: Ticket,
+    secrets_socket: socket.socket | None,
+    loop: asyncio.AbstractEventLoop,
+    grace: float = GRACE_S,
 ) -> AsyncIterator["TraderOutside"]:
     """Claim the lease, recover what was known, and give the world until the block ends.
 
@@ -42,7 +45,7 @@ async def open_outside(
             await thread.run(stores.begin(outside.tell))
             yield outside
         finally:
-            await thread.run(stores.end(GRACE_S))
+            await thread.run(stores.end(grace))
 
 
 class TraderOutside:

@@ -73,10 +73,12 @@ class World:
         return msgspec.structs.replace(ticket, **changes)
 
     @asynccontextmanager
-    async def outside(self, **changes: object) -> AsyncIterator[TraderOutside]:
+    async def outside(
+        self, grace: float = BOUND, **changes: object
+    ) -> AsyncIterator[TraderOutside]:
         """Open the outside."""
         loop = asyncio.get_running_loop()
-        async with open_outside(self.ticket(**changes), None, loop) as outside:
+        async with open_outside(self.ticket(**changes), None, loop, grace) as outside:
             yield outside
 
     async def stored(self, after: int = 0) -> list[tuple[int, bytes]]:

@@ -60,7 +60,7 @@ async def test_ex_111_who_was_stopped_past_its_lease_sends_nothing(
     """EX-111: while a process lives, a second is refused. Stopped past its lease, it has a
     successor; let go on, it sends nothing, ships nothing and knows that it has lost.
     """
-    terms = {"lease_s": 1.2, "margin_s": 0.3}
+    terms: dict[str, float] = {"lease_s": 1.2, "margin_s": 0.3}
     client = redis.asyncio.Redis.from_url(redis_url)
     counter = worker.sent(1)
     with worker.trading(world.ticket(**terms)) as process:
@@ -86,12 +86,12 @@ async def test_ex_111_who_was_stopped_past_its_lease_sends_nothing(
     await client.aclose()
 
 
-async def _open_once(world: World, **terms: object) -> None:
+async def _open_once(world: World, **terms: float) -> None:
     async with world.outside(**terms):
         pass
 
 
-async def _opens(world: World, **terms: object) -> bool:
+async def _opens(world: World, **terms: float) -> bool:
     try:
         await _open_once(world, **terms)
     except LeaseHeld:
