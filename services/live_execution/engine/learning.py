@@ -95,7 +95,8 @@ def _opened(memory: Memory, position: pb.Position) -> None:
     if number > memory.position_counts.get(position.strategy_id, 0):
         memory.position_counts[position.strategy_id] = number
     former = memory.closed_positions.pop(key, None)
-    if former is not None:
+    if former is not None and key == f"{position.instrument_id}-{position.strategy_id}":
+        # NETTING. Of a HEDGING position that a late fill opens again Nautilus keeps nothing.
         _add(memory.cycles, key, former)
 
 
@@ -115,6 +116,7 @@ def _forget_oldest(memory: Memory) -> None:
 def _forget(memory: Memory, key: str) -> None:
     """Sum up a closed position that a snapshot holds no more, with its earlier lives."""
     position = memory.closed_positions.pop(key)
+    memory.holdings.pop(key, None)
     kind = kind_of(position)
     _add(memory.realized, kind, position)
     earlier = memory.cycles.pop(key, None)

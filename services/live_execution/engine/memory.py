@@ -75,3 +75,5 @@ class Memory(msgspec.Struct):
     """Closed positions that a snapshot does not hold, by instrument, strategy and account."""
     records: dict[str, tuple[int, list[bytes]]] = msgspec.field(default_factory=dict)
     """Closed orders as a snapshot has them, made once: number of events, and their facts."""
+    holdings: dict[str, tuple[int, list[bytes]]] = msgspec.field(default_factory=dict)
+    """The same of closed positions, by id: time of the last fill, and the facts of all."""

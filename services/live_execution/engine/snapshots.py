@@ -85,8 +85,8 @@ def make(kernel: NautilusKernel, memory: Memory) -> bytes:
         definitions=list(_definitions(cache, memory)),
         accounts=[_account(each, trader_id) for each in cache.accounts()],
         orders=[_order(cache, ClientOrderId(key), memory) for key in keys],
-        holdings=[_holding(position) for position in _positions(cache, memory)],
-        memory=msgspec.structs.replace(memory, records={}),
+        holdings=[_holding(position, memory) for position in _positions(cache, memory)],
+        memory=msgspec.structs.replace(memory, records={}, holdings={}),
     )
     return zlib.compress(msgspec.msgpack.encode(body, enc_hook=_encode), 1)
 
@@ -225,7 +225,7 @@ def _positions(cache: Any, memory: Memory) -> Iterable[Position]:
     yield from cache.positions_open()
 
 
-def _holding(position: Position) -> _Holding:
+def _holding(position: Position, memory: Memory) -> _Holding:
     other = [
         each
         for each in position.adjustments
@@ -233,9 +233,21 @@ def _holding(position: Position) -> _Holding:
     ]
     return _Holding(
         instrument_id=str(position.instrument_id),
-        fills=[_fact(each) for each in position.events],
+        fills=_fills(position, memory),
         adjustments=[_fact(each) for each in other],
     )
+
+
+def _fills(position: Position, memory: Memory) -> list[bytes]:
+    """Return the facts of a position's fills; those of a closed one are made once."""
+    key = position.id.value
+    known = memory.holdings.get(key)
+    if known is not None and known[0] == position.ts_last:
+        return known[1]
+    facts = [_fact(each) for each in position.events]
+    if position.is_closed:
+        memory.holdings[key] = (position.ts_last, facts)
+    return facts
 
 
 def _load_holding(holding: _Holding, ledger: Ledger) -> None:

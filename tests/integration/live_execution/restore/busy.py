@@ -9,6 +9,7 @@ from typing import Any
 from nautilus_trader.backtest.config import BacktestEngineConfig
 from nautilus_trader.backtest.engine import BacktestEngine
 from nautilus_trader.config import LoggingConfig, StrategyConfig
+from nautilus_trader.examples.algorithms.twap import TWAPExecAlgorithm
 from nautilus_trader.model.currencies import USDT
 from nautilus_trader.model.data import QuoteTick
 from nautilus_trader.model.enums import (
@@ -19,7 +20,7 @@ from nautilus_trader.model.enums import (
     TrailingOffsetType,
     TriggerType,
 )
-from nautilus_trader.model.identifiers import TraderId, Venue
+from nautilus_trader.model.identifiers import ExecAlgorithmId, TraderId, Venue
 from nautilus_trader.model.objects import Money, Price, Quantity
 from nautilus_trader.model.orders import Order
 from nautilus_trader.test_kit.providers import TestInstrumentProvider
@@ -96,7 +97,8 @@ class Busy(Strategy):
         mid = (tick.bid_price.as_decimal() + tick.ask_price.as_decimal()) / 2
         action = self.random.choice(
             [self._market, self._market, self._rest, self._conditional, self._trailing,
-             self._bracket, self._emulated, self._modify, self._cancel, self._never, self._close]
+             self._bracket, self._emulated, self._sliced, self._modify, self._cancel, self._never,
+             self._close]
         )  # fmt: skip
         action(instrument, mid)
 
@@ -128,19 +130,15 @@ class Busy(Strategy):
     def _conditional(self, instrument: Any, mid: Decimal) -> None:
         side = self._side()
         price, quantity = self._off(instrument, mid, side, -1), self._quantity(instrument)
-        factory = self.order_factory
-        self.submit_order(
-            self.random.choice(
-                [
-                    lambda: factory.stop_market(instrument.id, side, quantity, price),
-                    lambda: factory.stop_limit(instrument.id, side, quantity, price, price),
-                    lambda: factory.market_if_touched(
-                        instrument.id, side, quantity, self._off(instrument, mid, side, 1)
-                    ),
-                    lambda: factory.market_to_limit(instrument.id, side, quantity),
-                ]
-            )()
-        )
+        touched = self._off(instrument, mid, side, 1)
+        make, ids = self.order_factory, (instrument.id, side, quantity)
+        kinds: list[Callable[[], Order]] = [
+            lambda: make.stop_market(*ids, price),
+            lambda: make.stop_limit(*ids, price, price),
+            lambda: make.market_if_touched(*ids, touched),
+            lambda: make.market_to_limit(*ids),
+        ]
+        self.submit_order(self.random.choice(kinds)())
 
     def _trailing(self, instrument: Any, mid: Decimal) -> None:
         self.submit_order(
@@ -166,6 +164,16 @@ class Busy(Strategy):
             self.order_factory.limit(
                 instrument.id, side, self._quantity(instrument),
                 self._off(instrument, mid, side, 1), emulation_trigger=TriggerType.BID_ASK,
+            )
+        )  # fmt: skip
+
+    def _sliced(self, instrument: Any, mid: Decimal) -> None:
+        """Have an execution algorithm cut an order into slices."""
+        self.submit_order(
+            self.order_factory.market(
+                instrument.id, self._side(), instrument.make_qty(Decimal("0.30")),
+                exec_algorithm_id=ExecAlgorithmId("TWAP"),
+                exec_algorithm_params={"horizon_secs": 9, "interval_secs": 3},
             )
         )  # fmt: skip
 
@@ -196,9 +204,7 @@ class Busy(Strategy):
         self.close_all_positions(instrument.id)
 
 
-def quotes(
-    count: int, *, seed: int = 7, start: int = START, size: str = "0.25"
-) -> list[QuoteTick]:
+def quotes(count: int, *, seed: int = 7, start: int = START, size: str = "0.25") -> list[QuoteTick]:
     """Return quotes of both instruments, one a second each; ``size`` is what they offer."""
     chance, made = random.Random(seed), []
     prices = {SPOT: Decimal(50_000), PERP: Decimal(2_500)}
@@ -235,6 +241,7 @@ class Scene:
         )  # fmt: skip
         for instrument in (SPOT, PERP):
             self.engine.add_instrument(instrument)
+        self.engine.add_exec_algorithm(TWAPExecAlgorithm())
         self.kept = Kept()
         self.outside = Remembering(self.kept)  # type: ignore[arg-type]  # records, and that is all
         self.capture = Capture(self.engine.kernel, self.outside)

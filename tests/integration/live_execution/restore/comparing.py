@@ -19,7 +19,7 @@ def state_of(kernel: Any, *, closed: bool = True) -> State:
     cache = kernel.cache
     orders = [order for order in cache.orders() if closed or not order.is_closed]
     positions = [each for each in cache.positions() if closed or each.is_open]
-    found = {
+    found: State = {
         "orders": {str(order.client_order_id): _order(cache, order) for order in orders},
         "positions": {str(each.id): _position(each) for each in positions},
         "lists": sorted(str(each.id) for each in cache.order_lists() if closed),
@@ -100,7 +100,8 @@ def _position(position: Position) -> State:
 
 
 def _fill(fill: Any) -> State:
-    return type(fill).to_dict(fill) | {"event_id": None}  # half of a fill has a new one
+    values: State = type(fill).to_dict(fill)
+    return values | {"event_id": None}  # half of a fill has a new one
 
 
 def _earlier(position: Position) -> tuple[str, str, str, str]:

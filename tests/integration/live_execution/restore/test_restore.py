@@ -1,0 +1,203 @@
+"""The cache of a trader that died, from its facts and from a snapshot (EX-126 to EX-131)."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.model.currencies import USDT
+from nautilus_trader.model.enums import OmsType
+
+from integration.live_execution.restore.busy import (
+    BINANCE,
+    SPOT,
+    START,
+    Busy,
+    BusyConfig,
+    Kept,
+    Scene,
+    quotes,
+)
+from integration.live_execution.restore.comparing import differences, figures_of, state_of
+from integration.live_execution.restore.conftest import Played
+from mesh.execution.v1 import events_pb2 as pb
+from meshkit.times import to_timestamp
+from services.live_execution.engine import learning, snapshots
+from services.live_execution.engine.memory import Memory
+from services.live_execution.engine.restoring import clock_of, restore
+from services.live_execution.trader.ports import Restored
+
+
+@pytest.fixture
+def successor() -> Iterator[Scene]:
+    """Give an engine that knows nothing yet."""
+    scene = Scene()
+    yield scene
+    scene.close()
+
+
+def _same_figures(scene: Played, other: Scene) -> None:
+    """Compare portfolios; a client sets leverages at its connection, and data the prices."""
+    for account in scene.kernel.cache.accounts():
+        mine = other.kernel.cache.account(account.id)
+        mine.set_default_leverage(account.default_leverage)
+        for instrument_id, leverage in account.leverages().items():
+            mine.set_leverage(instrument_id, leverage)
+    for quote in scene.data[-2:]:
+        other.kernel.cache.add_quote_tick(quote)
+    expected = figures_of(scene.kernel, BINANCE)
+    assert differences(expected, figures_of(other.kernel, BINANCE)) == []
+
+
+def test_ex_126_the_cache_is_as_it_was(played: Played, successor: Scene) -> None:
+    """EX-126: orders with their events, positions, accounts and indexes are equal."""
+    restore(successor.kernel, played.kept.restored())
+    assert differences(state_of(played.kernel), state_of(successor.kernel)) == []
+    assert len(played.kernel.cache.orders()) > 500
+    assert successor.kernel.cache.check_integrity()
+
+
+def test_ex_127_the_portfolio_is_as_it_was(played: Played, successor: Scene) -> None:
+    """EX-127: net positions, realised and unrealised profit, margins and balances are equal."""
+    restore(successor.kernel, played.kept.restored())
+    _same_figures(played, successor)
+
+
+def test_ex_128_a_snapshot_and_the_facts_after_it_do_as_well(
+    played: Played, successor: Scene
+) -> None:
+    """EX-128: from a snapshot made in the middle, with what followed, all is equal too."""
+    memory = restore(successor.kernel, played.kept.restored(played.snapshot, played.number))
+    then, now = state_of(played.kernel), state_of(successor.kernel)
+    for state in (then, now):
+        del state["earlier"]  # in a snapshot they are summed up: the profits are compared below
+    assert differences(then, now) == []
+    _same_figures(played, successor)
+    assert memory.order_counts == played.outside.memory.order_counts  # type: ignore[union-attr]
+
+
+def test_ex_129_what_a_snapshot_forgets_is_summed_up(
+    played: Played, successor: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EX-129: with few closed orders and positions in it, open ones and profits are equal."""
+    monkeypatch.setattr(snapshots, "ORDERS", 20)
+    monkeypatch.setattr(learning, "POSITIONS", 5)
+    memory = _learnt(played.kept)
+    body = snapshots.make(played.kernel, memory)
+    number = len(played.kept.facts)
+    restored = restore(successor.kernel, played.kept.restored(body, number))
+    open_then, open_now = (state_of(k, closed=False) for k in (played.kernel, successor.kernel))
+    assert differences(open_then, open_now) == []
+    if played.netting:
+        # Nautilus forgets the profit of a HEDGING position that a late fill opens again.
+        total = successor.kernel.portfolio.realized_pnls(BINANCE)[USDT]
+        assert total.as_decimal() == _profits(played.kept)
+    kept, known = len(successor.kernel.cache.orders()), len(played.kernel.cache.orders())
+    assert kept < 60 < known
+    assert len(restored.forgotten) == known - kept
+    assert len(body) < len(played.snapshot)
+
+
+def _profits(kept: Kept) -> Decimal:
+    """Return the profit of all positions, by what was told of them."""
+    total, still_open = Decimal(0), dict[str, Decimal]()
+    for body in kept.facts:
+        event = pb.TraderFact.FromString(body).position
+        if event.position.position_id:
+            pnl = Decimal(event.position.realized_pnl.amount)
+            still_open[event.position.position_id] = pnl
+            if event.type == pb.POSITION_EVENT_TYPE_CLOSED:
+                total += still_open.pop(event.position.position_id)
+    return total + sum(still_open.values())
+
+
+def _learnt(kept: Kept) -> Memory:
+    memory = Memory()
+    for body in kept.facts:
+        learning.learn(memory, pb.TraderFact.FromString(body))
+    return memory
+
+
+def test_ex_130_ids_never_come_twice(played: Played) -> None:
+    """EX-130: a strategy in a successor makes ids that no earlier one has had, in the same second.
+
+    Some of the former were never used, and most orders of the successor's are forgotten.
+    """
+    scene = Scene(OmsType.NETTING)
+    memory = restore(scene.kernel, played.kept.restored(played.snapshot, played.number))
+    former = {str(each) for each in played.kernel.cache.client_order_ids()}
+    lists = {str(each) for each in played.kernel.cache.order_list_ids()}
+    emulated = set(map(str, scene.kernel.cache.client_order_ids_emulated()))  # released anew
+    scene.begin(memory)
+    again = quotes(60, seed=3, start=START)
+    scene.play(again, Busy(BusyConfig(order_id_tag="7", seed=5), memory))
+    initialized = [pb.TraderFact.FromString(each).order for each in scene.kept.facts]
+    made = [e for e in initialized if e.type == pb.ORDER_EVENT_TYPE_INITIALIZED]
+    own = {e.client_order_id for e in made} - emulated
+    assert len(own) > 20
+    assert own & former == set()
+    assert {e.initialized.order_list_id for e in made}.isdisjoint(lists)
+    scene.close()
+
+
+def test_ex_131_the_rest_is_remembered(successor: Scene) -> None:
+    """EX-131: commands, intents without outcome, states, failures, clock and marks."""
+    kept = Kept()
+    for fact in _other_facts():
+        kept.record(fact)
+    memory = restore(successor.kernel, kept.restored())
+    for _ in range(2):
+        assert list(memory.commands) == ["c-1"]
+        assert list(memory.intents) == ["O-2"]
+        assert memory.unknown == {"O-2"}
+        assert memory.strategy_states == {"EMACross-007": {"n": b"\x07"}}
+        assert memory.state_versions == {"EMACross-007": "ema@2"}
+        assert list(memory.strategy_failures) == ["Bad-001"]
+        assert (memory.clock_ns, memory.rows) == (START, 9)
+        assert memory.marks[str(SPOT.id)].bid == "1.5"
+        body = snapshots.make(successor.kernel, memory)
+        assert clock_of(Restored(7, body, 7, ())) == START
+        memory = restore(successor.kernel, Restored(7, body, 7, ()))
+    assert clock_of(kept.restored()) == START
+
+
+def _other_facts() -> list[pb.TraderFact]:
+    ids: dict[str, Any] = {
+        "strategy_id": "EMACross-007",
+        "trader_id": "BUSY-001",
+        "instrument_id": str(SPOT.id),
+    }
+    accepted = pb.OrderEvent(
+        type=pb.ORDER_EVENT_TYPE_ACCEPTED, client_order_id="O-1", venue_order_id="V-1",
+        account_id="BINANCE-001", event_id=str(UUID4()), **ids
+    )  # fmt: skip
+    failed = pb.StrategyFailed(instance_id="Bad-001", message="ValueError: no")
+    again = pb.StrategyFailed(instance_id="EMACross-007")
+    running = pb.ComponentStateChanged(component_id="EMACross-007", state="RUNNING")
+    saved = [
+        pb.StrategyStateSaved(instance_id="EMACross-007", state={"n": n}, version=f"ema@{v}")
+        for n, v in ((b"\x01", 1), (b"\x07", 2))
+    ]
+    forgotten = [
+        pb.StrategyStateSaved(instance_id="Old-001", state={"n": b"1"}),
+        pb.StrategyStateSaved(instance_id="Old-001"),
+    ]
+    marks = pb.MarkSnapshot(marks=[pb.Mark(instrument_id=str(SPOT.id), bid="1.5")])
+    return [
+        pb.TraderFact(command=pb.CommandTaken(command_id="c-1")),
+        pb.TraderFact(intent=pb.OrderIntent(action="SUBMIT", client_order_ids=["O-1", "O-2"])),
+        pb.TraderFact(order=accepted),
+        pb.TraderFact(unknown=pb.OrderUnknown(client_order_id="O-2")),
+        *(pb.TraderFact(saved=each) for each in (*saved, *forgotten)),
+        *(pb.TraderFact(failed=each) for each in (failed, again)),
+        pb.TraderFact(component=running),
+        pb.TraderFact(clock=pb.ClockMoved(ts=to_timestamp(START), rows=9)),
+        pb.TraderFact(marks=marks),
+    ]
+
+
+def test_ex_131_an_unreadable_snapshot_is_said(successor: Scene) -> None:
+    """EX-131: bytes that are no snapshot of this version end the restore with a typed error."""
+    with pytest.raises(snapshots.UnreadableSnapshot):
+        restore(successor.kernel, Restored(1, b"no snapshot", 1, ()))
