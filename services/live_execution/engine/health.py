@@ -60,8 +60,7 @@ class Health:
             which = " and ".join(names[name] for name in away)
             text = f"Out of reach: {which}. What happens is journalled and told later."
             stores = Trouble("SERVICE_UNAVAILABLE", text)
-        self._states.trouble("lease", lease)
-        self._states.trouble("stores", stores)
+        self._states.troubles({"lease": lease, "stores": stores})
 
     def _clients(self) -> None:
         lacking = unconnected(self._kernel)

@@ -1,6 +1,5 @@
 """Previews: what the risk engine, the gate and the books say of an order that is not sent."""
 
-from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.common.component import MessageBus
@@ -133,6 +132,5 @@ def _base(order: Order, instrument: Instrument, price: Price) -> Quantity:
 
 
 def _money(money: Money) -> types_pb2.Money:
-    return types_pb2.Money(
-        amount=f"{Decimal(str(money.as_decimal())):f}", currency=money.currency.code
-    )
+    amount, _, currency = str(money).partition(" ")
+    return types_pb2.Money(amount=amount, currency=currency)

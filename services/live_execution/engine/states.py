@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -62,10 +62,13 @@ class States:
 
     def trouble(self, key: str, trouble: Trouble | None) -> None:
         """Note that something is amiss, or, with None, that it is not any more."""
-        if trouble is None:
+        self.troubles({key: trouble})
+
+    def troubles(self, troubles: Mapping[str, Trouble | None]) -> None:
+        """Note several at once; see ``trouble``."""
+        self._troubles.update({key: each for key, each in troubles.items() if each is not None})
+        for key in [key for key, each in troubles.items() if each is None]:
             self._troubles.pop(key, None)
-        else:
-            self._troubles[key] = trouble
         self.tell()
 
     def halted(self, halts: Sequence[HaltNotice]) -> None:

@@ -212,7 +212,8 @@ async def trading(journal: Path, spec: pb.TraderSpec) -> AsyncIterator[Bench]:
     made = Ticket("p", TRADER, spec.SerializeToString(), (), "", "", "", "", "", safety_mode=True)
     told: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
     running = asyncio.ensure_future(main.live(made, outside, told.set_result))
-    await asyncio.wait([running, told], return_when=asyncio.FIRST_COMPLETED)
+    both: list[asyncio.Future[Any]] = [running, told]
+    await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     bench = Bench(told.result(), outside)
     try:
         await bench.state(pb.TRADER_STATE_RUNNING)

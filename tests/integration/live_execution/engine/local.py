@@ -4,8 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
-from google.protobuf.message import Message
-
 from mesh.execution.v1.events_pb2 import TraderFact
 from mesh.execution.v1.order_pb2 import TraderCommand
 from meshkit.times import now
@@ -31,6 +29,7 @@ class LocalOutside:
         self._queue: asyncio.Queue[TraderCommand] = asyncio.Queue()
         self._changed = asyncio.Event()
         self._halted: Callable[[Sequence[HaltNotice]], None] = lambda halts: None
+        self._stood: Callable[[Standing], None] = lambda standing: None
         self.halts: Sequence[HaltNotice] = ()
         self.refused: Refusal | None = None
         self.answerers: dict[str, Callable[[bytes], Awaitable[bytes]]] = {}
@@ -83,7 +82,8 @@ class LocalOutside:
         callback(self.halts)
 
     def on_standing(self, callback: Callable[[Standing], None]) -> None:
-        """Say once that all is well."""
+        """Say that all is well, for now."""
+        self._stood = callback
         callback(Standing("HELD", True, True))
 
     async def restored(self) -> Restored:
@@ -106,11 +106,15 @@ class LocalOutside:
         self.halts = halts
         self._halted(halts)
 
+    def stand(self, standing: Standing) -> None:
+        """Say how the trader stands."""
+        self._stood(standing)
+
     def send(self, command: TraderCommand) -> None:
         """Send a command."""
         self._queue.put_nowait(command)
 
-    async def until[M: Message](self, found: Callable[[list[TraderFact]], M | None]) -> M:
+    async def until[Found](self, found: Callable[[list[TraderFact]], Found | None]) -> Found:
         """Return what is found in the facts as soon as it is there."""
         async with asyncio.timeout(20):
             while (value := found(self.facts)) is None:

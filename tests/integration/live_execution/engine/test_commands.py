@@ -1,5 +1,7 @@
 """EX-25 to EX-31: commands are carried out once, and refused with a reason that says what to do."""
 
+from typing import Any
+
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -7,7 +9,7 @@ from integration.live_execution.engine.bench import BTC, Bench, ticket
 from integration.live_execution.engine.conftest import Trading
 from mesh.execution.v1 import order_pb2 as pb
 
-BAD = [
+BAD: list[tuple[dict[str, Any], str]] = [
     ({"quantity": "0.0000001"}, "quantity is off the increment 0.000001"),
     ({"quantity": "0"}, "quantity must be above 0"),
     ({"type": "LIMIT"}, "price is required for LIMIT"),
