@@ -93,21 +93,23 @@ class Mended(Reports):
                 ts_event=self._clock.timestamp_ns(),
             )
             return
-        self._unpark(command.client_order_id)
+        parked = self._unpark(command.client_order_id)
         self._client.modify_order(command)
+        self._park_again(parked)
         self.settle()
 
     def cancel_order(self: Any, command: CancelOrder) -> None:
         """Cancel an order."""
-        self._unpark(command.client_order_id)
+        parked = self._unpark(command.client_order_id)
         self._client.cancel_order(command)
+        self._park_again(parked)
         self.settle()
 
     def cancel_all_orders(self: Any, command: Any) -> None:
         """Cancel the open orders of the command's strategy and instrument."""
-        for client_order_id in list(self._parked):
-            self._unpark(client_order_id)
+        parked = [self._unpark(client_order_id) for client_order_id in list(self._parked)]
         self._client.cancel_all_orders(command)
+        self._park_again(*parked)
         self.settle()
 
     def batch_cancel_orders(self: Any, command: BatchCancelOrders) -> None:
@@ -209,11 +211,20 @@ class Mended(Reports):
             if order.is_closed or known:
                 self._unpark(order.client_order_id)
 
-    def _unpark(self: Any, client_order_id: ClientOrderId) -> None:
-        order = self._parked.pop(client_order_id, None)
+    def _unpark(self: Any, client_order_id: ClientOrderId) -> Order | None:
+        order: Order | None = self._parked.pop(client_order_id, None)
         if order is not None and not order.is_closed:
             with self.prompt.silent():
                 self.exchange.get_matching_engine(order.instrument_id).accept_order(order)
+        return order
+
+    def _park_again(self: Any, *orders: Order | None) -> None:
+        for order in orders:
+            if order is not None and not order.is_closed:
+                core = self.exchange.core(order.instrument_id)
+                if prices_missing(order, core):
+                    core.delete_order(order)
+                    self._parked[order.client_order_id] = order
 
 
 class Sandbox(Mended, SandboxExecutionClient):

@@ -1,5 +1,6 @@
 """What a sandbox says of its own book, as a real venue does; Nautilus' says nothing."""
 
+from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.core.uuid import UUID4
@@ -9,10 +10,16 @@ from nautilus_trader.execution.messages import (
     GenerateOrderStatusReports,
     GeneratePositionStatusReports,
 )
-from nautilus_trader.execution.reports import FillReport, OrderStatusReport, PositionStatusReport
-from nautilus_trader.model.enums import PositionSide
+from nautilus_trader.execution.reports import (
+    ExecutionMassStatus,
+    FillReport,
+    OrderStatusReport,
+    PositionStatusReport,
+)
+from nautilus_trader.model.enums import OmsType, PositionSide
 from nautilus_trader.model.events import OrderAccepted, OrderFilled, OrderTriggered
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import InstrumentId, PositionId
+from nautilus_trader.model.objects import Quantity
 from nautilus_trader.model.orders import Order
 from nautilus_trader.model.position import Position
 
@@ -52,9 +59,21 @@ class Reports:
     async def generate_position_status_reports(
         self: Any, command: GeneratePositionStatusReports
     ) -> list[PositionStatusReport]:
-        """Return the reports of open positions."""
+        """Return the reports of open positions: with NETTING one for an instrument's net."""
         positions = self._cache.positions_open(self.venue, command.instrument_id)
-        return [self._position_report(position) for position in positions]
+        if self.oms_type == OmsType.HEDGING:
+            return [self._position_report([each], each.id) for each in positions]
+        by_instrument: dict[InstrumentId, list[Position]] = {}
+        for position in positions:
+            by_instrument.setdefault(position.instrument_id, []).append(position)
+        return [self._position_report(each) for each in by_instrument.values()]
+
+    async def generate_mass_status(
+        self: Any, lookback_mins: int | None = None
+    ) -> ExecutionMassStatus:
+        """Return an empty one: there is nothing to reconcile, the venue was revived from it."""
+        now_ns = self._clock.timestamp_ns()
+        return ExecutionMassStatus(self.id, self.account_id, self.venue, UUID4(), now_ns)
 
     def _report(self: Any, order: Order) -> OrderStatusReport:
         accepted = [e.ts_event for e in order.events if isinstance(e, OrderAccepted | OrderFilled)]
@@ -93,13 +112,21 @@ class Reports:
             ts_triggered=triggered[0] if triggered else None,
         )
 
-    def _position_report(self: Any, position: Position) -> PositionStatusReport:
+    def _position_report(
+        self: Any, positions: list[Position], position_id: PositionId | None = None
+    ) -> PositionStatusReport:
+        net = sum((each.signed_decimal_qty() for each in positions), Decimal(0))
+        side = (
+            PositionSide.LONG if net > 0 else PositionSide.SHORT if net < 0 else PositionSide.FLAT
+        )
+        first = positions[0]
         return PositionStatusReport(
             account_id=self.account_id,
-            instrument_id=position.instrument_id,
-            position_side=PositionSide(position.side),
-            quantity=position.quantity,
+            instrument_id=first.instrument_id,
+            position_side=side,
+            quantity=Quantity(abs(net), first.size_precision),
             report_id=UUID4(),
-            ts_last=position.ts_last,
+            ts_last=max(each.ts_last for each in positions),
             ts_init=self._clock.timestamp_ns(),
+            venue_position_id=position_id,
         )

@@ -9,10 +9,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from nautilus_trader.config import LiveExecEngineConfig, LoggingConfig, StrategyConfig
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import SubmitOrder
 from nautilus_trader.live.config import TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.data import QuoteTick, TradeTick
-from nautilus_trader.model.enums import AggressorSide
+from nautilus_trader.model.enums import AggressorSide, OrderSide, OrderType
 from nautilus_trader.model.events import OrderEvent
 from nautilus_trader.model.identifiers import ClientOrderId, TradeId, TraderId
 from nautilus_trader.model.instruments import Instrument
@@ -77,6 +79,7 @@ class Scene:
         self.hand = hand
         self.facts = facts
         self.memory = memory
+        self.started_ns = self.now_ns()
         self.make = hand.order_factory
         self.told: list[Any] = []
         self.raised: list[Exception] = []
@@ -133,6 +136,28 @@ class Scene:
         """Return the names of an order's events, as its strategy has seen them."""
         mine = (e for e in self.hand.seen if e.client_order_id == order.client_order_id)
         return [type(event).__name__.removeprefix("Order") for event in mine]
+
+    def reason(self, order: Order) -> str:
+        """Return why an order was rejected."""
+        return str(self.order(order).last_event.reason)
+
+    def direct(self, order: Order) -> None:
+        """Hand an order to the sandbox past strategy and risk engine."""
+        self.client.submit_order(
+            SubmitOrder(order.trader_id, order.strategy_id, order, UUID4(), self.now_ns())
+        )
+
+    def bracket(self, price: float) -> Any:
+        """Return a bracket whose entry is a limit."""
+        return self.make.bracket(
+            BTC.id,
+            OrderSide.BUY,
+            BTC.make_qty(1),
+            entry_order_type=OrderType.LIMIT,
+            entry_price=BTC.make_price(price),
+            sl_trigger_price=BTC.make_price(price - 500),
+            tp_price=BTC.make_price(price + 2000),
+        )
 
     async def settled(self) -> None:
         """Wait until the engines have nothing to do."""

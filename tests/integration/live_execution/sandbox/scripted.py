@@ -25,7 +25,7 @@ class Scripted(Strategy):
     def __init__(self, case: "Case", before: "Scripted | None" = None) -> None:
         super().__init__(StrategyConfig(order_id_tag="S"))
         self.case = case
-        self.count = before.count if before else 0
+        self.count: int = before.count if before else 0
         self.orders: dict[str, Order] = dict(before.orders) if before else {}
         self.told: Told = before.told if before else {}
         self.memory = Memory()
