@@ -180,7 +180,8 @@ class Capture:
         if memory is None or key in memory.instruments:
             return
         instrument: Any = self._cache.instrument(instrument_id)
-        instrument = instrument or self._cache.synthetic(instrument_id)
+        if instrument is None and instrument_id.is_synthetic():
+            instrument = self._cache.synthetic(instrument_id)
         if instrument is None:
             return
         memory.instruments.add(key)
