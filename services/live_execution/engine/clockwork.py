@@ -1,5 +1,6 @@
 """How far a replay has come: told so that a restart goes on exactly there."""
 
+from collections.abc import Callable
 from typing import Any
 
 from mesh.execution.v1.events_pb2 import ClockMoved, TraderFact
@@ -16,13 +17,16 @@ class Clockwork:
     """Records ``ClockMoved`` when all data up to a time is done.
 
     After anything that happens to an order, position or account it does so before the next data,
-    so that data which has had effects is not played again; else when it is asked to.
+    so that data which has had effects is not played again; else when it is asked to. ``record``
+    takes the fact, and records with it what must be of the same time.
     """
 
-    def __init__(self, node: DataTimeNode, outside: Remembering) -> None:
+    def __init__(
+        self, node: DataTimeNode, outside: Remembering, record: Callable[[TraderFact], None]
+    ) -> None:
         self._node = node
         self._clock = node.kernel.clock
-        self._outside = outside
+        self._recorded = record
         self._earlier = outside.memory.rows if outside.memory is not None else 0
         self.armed = False
         self._told_ns = 0
@@ -55,4 +59,4 @@ class Clockwork:
         self._told_ns = done_ns
         rows = self._earlier + self._node.driver.delivered
         moved = ClockMoved(ts=to_timestamp(done_ns), rows=rows, market=market(self._node))
-        self._outside.record(TraderFact(clock=moved))
+        self._recorded(TraderFact(clock=moved))

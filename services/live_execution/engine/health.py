@@ -15,6 +15,8 @@ LOOK_S = 0.5
 
 AMISS = {live_pb2.ITEM_STATE_FAILED, live_pb2.ITEM_STATE_STALE}
 
+MOST_NAMED = 5
+
 NO_NEW = "no new or increasing orders: the lease has ended"
 
 
@@ -24,7 +26,8 @@ class Health:
     def __init__(self, kernel: NautilusKernel, states: States) -> None:
         self._kernel = kernel
         self._states = states
-        self._channels: dict[str, str] = {}
+        self._channels: dict[str, dict[str, str]] = {}
+        """By instrument and kind: what is amiss, empty when nothing is."""
         self._gap = ""
         self._count = 0
         self.lost = asyncio.Event()
@@ -77,8 +80,12 @@ class Health:
         if count != self._count and self._gap:
             self._gap = ""  # it flows again
         self._count = count
-        texts = [self._gap, *self._channels.values()]
-        text = " ".join(filter(None, texts[:5]))
+        silent = [name for name, kinds in self._channels.items() if all(kinds.values())]
+        text = self._gap
+        if silent:
+            names = ", ".join(sorted(silent)[:MOST_NAMED])
+            why = next(iter(self._channels[silent[0]].values()))
+            text = f"{text} No data of {names}: {why}".strip()
         self._states.trouble("data", Trouble("DATA_UNAVAILABLE", text) if text else None)
 
     def _strategies(self) -> None:
@@ -94,10 +101,8 @@ class Health:
         self._gap = f"Data may be missing: {gap.message or 'the feed was interrupted'}."
 
     def _on_state(self, item: live_pb2.SubscriptionItem) -> None:
-        channel = item.channel
-        kind = live_pb2.ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower()
-        name = channel.bar_type or channel.instrument_id
-        key = f"{name}/{channel.kind}"
-        self._channels.pop(key, None)
-        if item.state in AMISS:
-            self._channels[key] = f"Data of {name} is {kind}. {item.message}".strip()
+        """Take the state of a channel. A source may lack a kind: that is no fault of its own."""
+        kinds = self._channels.setdefault(item.channel.instrument_id, {})
+        state = live_pb2.ItemState.Name(item.state).removeprefix("ITEM_STATE_").lower()
+        text = f"it is {state}. {item.message}".strip() if item.state in AMISS else ""
+        kinds[item.channel.bar_type or str(item.channel.kind)] = text

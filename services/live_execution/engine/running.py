@@ -99,7 +99,8 @@ class Running:
             self.node.trader.add_strategy(desk)
         self._add_strategies(memory)
         if isinstance(self.node, DataTimeNode):
-            self._clockwork = Clockwork(self.node, self.outside)
+            # What strategies save never knows data that is played again.
+            self._clockwork = Clockwork(self.node, self.outside, self.strategies.save_all)
             self.kernel.msgbus.subscribe(TOPIC_ENDED, self._on_replay_ended)
             self.states.data_time = self.kernel.clock.timestamp_ns
         self._add_callers(memory)
@@ -163,9 +164,10 @@ class Running:
             self._marks.tell()
             self.watch.look()
             if self._clockwork is not None:
-                self._clockwork.ask()
+                self._clockwork.ask()  # it saves as well
             if elapsed % save_s < 1.0:
-                self.strategies.save_all()
+                if self._clockwork is None:
+                    self.strategies.save_all()
                 self.watch.keep()
             facts = self.outside.number - self._snapshot_number
             if facts > SNAPSHOT_FACTS or (facts and elapsed % SNAPSHOT_S < 1.0):
@@ -183,7 +185,8 @@ class Running:
         """Stop strategies, save their states, let orders that are on their way settle, stop."""
         if self._clockwork is not None:
             await self._tell_clock(self._clockwork)
-        self.strategies.save_all()
+        else:
+            self.strategies.save_all()
         self.watch.keep()
         if self.kernel.trader.is_running:
             self.kernel.trader.stop()
