@@ -11,9 +11,12 @@ from mesh.marketdata.v1.feed_service_pb2_grpc import FeedServiceStub
 from mesh.strategy.v1.strategy_pb2 import StrategyVersion
 from mesh.strategy.v1.strategy_service_pb2 import GetStrategyVersionRequest, ValidateConfigRequest
 from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceStub
+from meshkit import schema
 from meshkit.errors import FieldViolation
 from services.live_execution.checking import REPLAY
 from services.live_execution.errors import StrategyConfigInvalid
+
+IS_SECRET = "is a secret; store it by CreateCredential and name the credential"
 
 
 class Lookups:
@@ -72,15 +75,7 @@ class Lookups:
             return [FieldViolation(f"{field}.adapter", f"{venue.adapter} {text}")]
         if not told.available:
             return [FieldViolation(f"{field}.adapter", f"cannot be used here. {told.problem}")]
-        secret = {credential.field for credential in told.credentials}
-        return [
-            FieldViolation(
-                f"{field}.config_json.{name}",
-                "is a secret; store it by CreateCredential and name the credential",
-            )
-            for name in json.loads(venue.config_json or "{}")
-            if name in secret
-        ]
+        return _config_faults(field, venue, told, data=data)
 
     async def _version(
         self, project: str, field: str, strategy: pb.TraderStrategy
@@ -109,3 +104,20 @@ class Lookups:
                 ],
             )
         return version
+
+
+def _config_faults(
+    field: str, venue: pb.LiveVenue, told: Venue, *, data: bool
+) -> list[FieldViolation]:
+    """Return what is wrong with a config: secrets, and what does not fit its schema."""
+    config = json.loads(venue.config_json or "{}")
+    secret = {credential.field for credential in told.credentials}
+    text = told.config_schema if data else told.exec_config_schema
+    found = schema.violations(json.loads(text), config) if text else []
+    faults = {path.removeprefix("$"): description for path, description in found}
+    faults = {path: each for path, each in faults.items() if path.removeprefix(".") not in secret}
+    faults |= {f".{name}": IS_SECRET for name in config.keys() & secret}
+    return [
+        FieldViolation(f"{field}.config_json{path}", description)
+        for path, description in sorted(faults.items())
+    ]

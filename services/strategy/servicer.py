@@ -6,13 +6,14 @@ from typing import Any
 from mesh.strategy.v1 import strategy_pb2 as pb
 from mesh.strategy.v1 import strategy_service_pb2 as rpc
 from mesh.strategy.v1.strategy_service_pb2_grpc import StrategyServiceServicer
+from meshkit import schema
 from meshkit.context import caller
 from meshkit.database import Database
 from meshkit.errors import EtagMismatch
 from meshkit.idempotency import once
 from meshkit.paging import page
 from meshkit.structs import to_json
-from services.strategy import convert, schema
+from services.strategy import convert
 from services.strategy.domain import Loader, Registry, Source, Strategy, Version
 
 

@@ -6,11 +6,11 @@ import secrets
 import signal
 from typing import Any, Never
 
+from meshkit.schema import fault
 from services.strategy.domain import Classes, Json, Source, Violations
 from services.strategy.engine.child_process import ChildProcess, started
 from services.strategy.engine.usage import usage
 from services.strategy.errors import LoadExited, LoadMemory, LoadTimeout, SourceInvalid
-from services.strategy.schema import fault
 
 MB = 2**20
 PROCESSES = 32

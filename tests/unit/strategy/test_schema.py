@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.strategy import schema
+from meshkit import schema
 
 SCHEMA: dict[str, Any] = {
     "$ref": "#/$defs/C",

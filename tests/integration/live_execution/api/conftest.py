@@ -54,6 +54,11 @@ QUICK = {
     "MESH_TRADER_SETTLE_S": "5",
     "MESH_TRADER_DEATHS": "4",
 }
+SCHEMA = {
+    "type": "object",
+    "properties": {"account_type": {"enum": ["SPOT", "USDT_FUTURES"]}, "testnet": {}},
+    "additionalProperties": False,
+}
 FEEDS = {"binance": "BINANCE", "sample": "REPLAY"}
 
 _Base: Any = feed_stubs.FeedServiceServicer  # its stub is abstract; two methods are enough here
@@ -64,7 +69,7 @@ def new_id() -> str:
     return str(uuid.uuid4())
 
 
-async def until[T](look: Callable[[], Awaitable[T]], seconds: float = SECONDS) -> T:
+async def until[T](look: Callable[[], Awaitable[T | None]], seconds: float = SECONDS) -> T:
     """Await a look until it returns something true, within a bound."""
     async with asyncio.timeout(seconds):
         while not (found := await look()):
@@ -96,6 +101,7 @@ class MarketData(_Base):
                 execution=trades,
                 available=True,
                 credentials=secret if trades else (),
+                exec_config_schema=json.dumps(SCHEMA) if trades else "",
             )
         )
 
@@ -218,7 +224,7 @@ class Api:
             return found if found.state == wanted and found.process.fence >= fence else None
 
         try:
-            return await until(look)  # type: ignore[return-value]  # never None when it returns
+            return await until(look)
         except TimeoutError:
             raise AssertionError(await self.get(trader_id)) from None
 

@@ -32,6 +32,12 @@ def account(**more: Any) -> pb.TraderVenue:
     return made
 
 
+def configured(config_json: str) -> pb.TraderVenue:
+    """Return a real account with a config."""
+    account = pb.LiveVenue(adapter="BINANCE", config_json=config_json)
+    return pb.TraderVenue(venue="BINANCE", live=account)
+
+
 BAD_SPECS: list[tuple[dict[str, Any], str]] = [
     ({"strategies": [strategy(), strategy()]}, "spec.strategies[1].order_id_tag"),
     ({"strategies": [strategy(order_id_tag="SAFETY")]}, "spec.strategies[0].order_id_tag"),
@@ -60,25 +66,14 @@ BAD_SPECS: list[tuple[dict[str, Any], str]] = [
         "spec.venues[0].live",
     ),
     ({"venues": [live(adapter="NEWS")]}, "spec.venues[0].live.adapter"),
+    ({"venues": [configured('{"api_key": "k"}')]}, "spec.venues[0].live.config_json.api_key"),
+    ({"venues": [configured('{"tesnet": 1}')]}, "spec.venues[0].live.config_json.tesnet"),
     (
-        {
-            "venues": [
-                pb.TraderVenue(
-                    venue="BINANCE",
-                    live=pb.LiveVenue(adapter="BINANCE", config_json='{"api_key": "k"}'),
-                )
-            ]
-        },
-        "spec.venues[0].live.config_json.api_key",
+        {"venues": [configured('{"account_type": "SWAP"}')]},
+        "spec.venues[0].live.config_json.account_type",
     ),
-    (
-        {
-            "venues": [
-                pb.TraderVenue(venue="B", live=pb.LiveVenue(adapter="BINANCE", config_json="[1"))
-            ]
-        },
-        "spec.venues[0].live.config_json",
-    ),
+    ({"venues": [configured("[1")]}, "spec.venues[0].live.config_json"),
+    ({"venues": [configured("[1]")]}, "spec.venues[0].live.config_json"),
     (
         {"risk": pb.RiskLimits(max_position={"BTCUSDT.BINANCE": "1e3"})},
         "spec.risk.max_position[BTCUSDT.BINANCE]",
@@ -143,7 +138,7 @@ async def test_ex151_traders_that_are_not_there(api: Api) -> None:
 
 
 async def _on_each(stub: Any, trader_id: str) -> list[Failure]:
-    ids = {"request_id": new_id(), "trader_id": trader_id}
+    ids: dict[str, Any] = {"request_id": new_id(), "trader_id": trader_id}
     tagged = {**ids, "order_id_tag": "001"}
     calls = [
         stub.UpdateTrader(rpc.UpdateTraderRequest(**ids, spec=spec())),
@@ -194,7 +189,7 @@ async def test_ex152_the_right_thing_at_the_wrong_time(api: Api) -> None:
             "INSERT INTO positions VALUES ('default', 'R-1', 'p', 'i', 's', true, now(), 1, '')"
         )
     assert (await failure(rich.StartTrader(begin))).reason == "CREDENTIAL_EXPIRED"
-    gone = {"request_id": new_id(), "trader_id": "R-1"}
+    gone: dict[str, Any] = {"request_id": new_id(), "trader_id": "R-1"}
     held = await failure(rich.DeleteTrader(rpc.DeleteTraderRequest(**gone)))
     assert held.reason == "TRADER_NOT_FLAT"
     await rich.DeleteTrader(rpc.DeleteTraderRequest(**gone | {"request_id": new_id()}, force=True))

@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 from integration.failures import failure
 from integration.live_execution.api.conftest import SCOPES, Api, live, new_id, spec, until
@@ -15,7 +16,7 @@ def start(trader_id: str = "T-1") -> rpc.StartTraderRequest:
     return rpc.StartTraderRequest(request_id=new_id(), trader_id=trader_id)
 
 
-def stop(trader_id: str = "T-1", **more: bool) -> rpc.StopTraderRequest:
+def stop(trader_id: str = "T-1", **more: Any) -> rpc.StopTraderRequest:
     """Return a request to stop."""
     return rpc.StopTraderRequest(request_id=new_id(), trader_id=trader_id, **more)
 
