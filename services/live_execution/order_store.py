@@ -50,9 +50,8 @@ class Ground:
 
     @property
     def takes_commands(self) -> bool:
-        """Whether the trader runs or is about to, with its desks."""
-        ending = self.state in {"DRAINING", "STOPPED", "FAILED"}
-        return self.wanted and not self.safety_mode and not ending
+        """Whether the trader runs, or will as soon as it can: its process may just be replaced."""
+        return self.wanted and not self.safety_mode and self.state != "FAILED"
 
 
 class OrderStore:

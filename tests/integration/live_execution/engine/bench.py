@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -202,16 +202,26 @@ class Bench:
 
 
 @asynccontextmanager
-async def trading(journal: Path, spec: pb.TraderSpec) -> AsyncIterator[Bench]:
-    """Run a trader as its process does, until the block ends: then it drains and stops."""
+async def trading(
+    journal: Path, spec: pb.TraderSpec, made: Callable[[Running], None] = lambda trader: None
+) -> AsyncIterator[Bench]:
+    """Run a trader as its process does, until the block ends: then it drains and stops.
+
+    ``made`` may add to it before it starts.
+    """
     outside = LocalOutside(journal)
     if not outside.facts:
         instrument = definition(TestInstrumentProvider.btcusdt_binance())
         outside.begin(ev.TraderFact(instrument=instrument))
     # Without data clients: the test is the market.
-    made = Ticket("p", TRADER, spec.SerializeToString(), (), "", "", "", "", "", safety_mode=True)
+    wanted = Ticket("p", TRADER, spec.SerializeToString(), (), "", "", "", "", "", safety_mode=True)
     told: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
-    running = asyncio.ensure_future(main.live(made, outside, told.set_result))
+
+    def tell(trader: Running) -> None:
+        made(trader)
+        told.set_result(trader)
+
+    running = asyncio.ensure_future(main.live(wanted, outside, tell))
     both: list[asyncio.Future[Any]] = [running, told]
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     bench = Bench(told.result(), outside)

@@ -14,7 +14,8 @@ Trading = Callable[..., AbstractAsyncContextManager[Bench]]
 @pytest.fixture
 def run_trader(tmp_path: Path) -> Trading:
     """Return what runs a trader with other parts of its spec; runs of a test follow each other."""
-    return lambda **spec: trading(tmp_path / "journal", spec_of(**spec))
+    journal = tmp_path / "journal"
+    return lambda made=lambda trader: None, **spec: trading(journal, spec_of(**spec), made)
 
 
 @pytest.fixture

@@ -6,7 +6,11 @@ stands at 50000 to 50001 when a test begins.
 
 import time
 
+from nautilus_trader.examples.algorithms.twap import TWAPExecAlgorithm
+
 from integration.live_execution.engine.bench import Bench, ticket
+from integration.live_execution.engine.conftest import Trading
+from services.live_execution.engine.running import Running
 
 FILLED = ["INITIALIZED", "SUBMITTED", "FILLED"]
 RESTING = ["INITIALIZED", "SUBMITTED", "ACCEPTED"]
@@ -187,6 +191,23 @@ async def test_emulated(trader: Bench) -> None:
     assert len(trader.outside.asked) == 1
     await trader.cancel(limit.client_order_id)
     assert trader.events(limit.client_order_id)[-1] == "CANCELED"
+
+
+async def test_sliced(run_trader: Trading) -> None:
+    """EX-13: what an execution algorithm slices an order into passes the gate piece by piece."""
+    algorithm = TWAPExecAlgorithm()
+
+    def add(trader: Running) -> None:
+        trader.kernel.trader.add_exec_algorithm(algorithm)
+
+    async with run_trader(made=add) as trader:
+        order = ticket(quantity="0.4", exec_algorithm_id="TWAP")
+        order.exec_algorithm_params.update({"horizon_secs": 0.2, "interval_secs": 0.1})
+        assert (await trader.submit(order)).reason == ""
+        await trader.outside.until(lambda _: trader.net() == "0.400000" or None)
+        intents = [f.intent for f in trader.outside.facts if f.HasField("intent")]
+        assert len(intents) == len(trader.outside.asked) > 1
+        assert {each.strategy_id for each in intents} == {"Desk-MANUAL"}
 
 
 async def test_modify(trader: Bench) -> None:

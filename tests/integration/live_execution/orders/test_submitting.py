@@ -102,8 +102,8 @@ async def _unwanted(api: Api) -> None:
     await api.sql("UPDATE traders SET wanted = false, state = 'STOPPED'")
 
 
-async def _draining(api: Api) -> None:
-    await api.sql("UPDATE traders SET state = 'DRAINING'")
+async def _failed(api: Api) -> None:
+    await api.sql("UPDATE traders SET state = 'FAILED'")
 
 
 async def _safe(api: Api) -> None:
@@ -124,7 +124,7 @@ async def _latched(api: Api) -> None:
 REFUSED: list[tuple[Any, dict[str, Any], str, str]] = [
     (_nothing, {"trader_id": "T-002"}, "NOT_FOUND", "TRADER_NOT_FOUND"),
     (_unwanted, {}, "FAILED_PRECONDITION", "TRADER_NOT_RUNNING"),
-    (_draining, {}, "FAILED_PRECONDITION", "TRADER_NOT_RUNNING"),
+    (_failed, {}, "FAILED_PRECONDITION", "TRADER_NOT_RUNNING"),
     (_safe, {}, "FAILED_PRECONDITION", "TRADER_NOT_RUNNING"),
     (_halted, {}, "FAILED_PRECONDITION", "TRADER_HALTED"),
     (_latched, {}, "FAILED_PRECONDITION", "TRADER_HALTED"),

@@ -27,7 +27,7 @@ class Played(Scene):
         self.play(self.data[COUNT:])
 
 
-@pytest.fixture(scope="module", params=["netting", "hedging"])
+@pytest.fixture(scope="session", params=["netting", "hedging"])
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
     """Give a scene of each way to keep positions; the second one has partial fills.
 
