@@ -3,12 +3,15 @@
 import asyncio
 import os
 import shutil
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import BinaryIO
 
 from mesh.execution.v1.trader_service_pb2 import ReadTraderLogRequest
+from meshkit.context import caller
+from meshkit.errors import Draining, TokenExpired
+from meshkit.link import wait
 from services.live_execution.domain import Trader
 from services.live_execution.errors import LogUnavailable
 
@@ -21,6 +24,9 @@ AT_ONCE = 500
 
 LOOK = 0.2
 """Seconds between looks at a file that is followed."""
+
+ASK = 1.0
+"""Seconds between looks at whether the trader is still there."""
 
 BLOCK = 64 * 1024
 
@@ -71,14 +77,15 @@ class TraderLogs:
 
     def tail(self, trader: Trader, lines: int, contains: str = "") -> list[str]:
         """Return the last lines, the oldest first."""
-        path, found = self.path(trader), deque[str](maxlen=lines)
-        for part in (path.with_suffix(".log.1"), path):
-            try:
-                with part.open("rb") as file:
-                    found.extend(_lines(file, contains))
-            except FileNotFoundError:
-                continue
-        return list(found)
+        return self._end_of(trader, lines, contains)[0]
+
+    def _end_of(self, trader: Trader, lines: int, contains: str) -> tuple[list[str], int]:
+        """Return the last whole lines, and where in the file they end."""
+        path = self.path(trader)
+        found, place = _last(path, lines, contains)
+        if len(found) < lines:
+            found = [*_last(path.with_suffix(".log.1"), lines - len(found), contains)[0], *found]
+        return [shown(raw) for raw in found], place
 
     async def forget(self, trader: Trader) -> None:
         """Remove journal and log of a deleted trader."""
@@ -97,34 +104,60 @@ class TraderLogs:
                 f"The log of '{trader.trader_id}' is on the host '{trader.host}'.",
                 metadata={"trader_id": trader.trader_id},
             )
-        follower = Follower(path, request.contains)
-        last = await asyncio.to_thread(
-            self.tail, trader, request.tail_lines or TAIL, request.contains
+        last, place = await asyncio.to_thread(
+            self._end_of, trader, request.tail_lines or TAIL, request.contains
         )
         for start in range(0, len(last), AT_ONCE):
             yield last[start : start + AT_ONCE]
-        while request.follow and not self._draining.is_set():
+        if request.follow:
+            async for lines in self._follow(Follower(path, place, request.contains), again):
+                yield lines
+
+    async def _follow(
+        self, follower: "Follower", again: Callable[[], Awaitable[Trader]]
+    ) -> AsyncIterator[list[str]]:
+        ends, looked = caller().expires_at, 0.0
+        while True:
             if lines := await asyncio.to_thread(follower.more):
                 yield lines
-            else:
-                await asyncio.sleep(LOOK)
+                continue
+            if self._draining.is_set():
+                raise Draining("The server is stopping. Read the log again.")
+            if time.time() >= ends:
+                raise TokenExpired("The token has expired. Read the log again.")
+            await wait(self._draining, LOOK)
+            if time.monotonic() - looked >= ASK:
+                looked = time.monotonic()
                 await again()
 
 
-def _lines(file: BinaryIO, contains: str) -> Iterator[str]:
-    for raw in file:
-        line = raw.decode(errors="replace").rstrip("\r\n")[:LONGEST]
-        if contains in line:
-            yield line
+def shown(raw: bytes) -> str:
+    """Return a line as it is shown."""
+    return raw.decode(errors="replace").rstrip("\r\n")[:LONGEST]
+
+
+def _last(path: Path, lines: int, contains: str) -> tuple[list[bytes], int]:
+    """Return the last whole lines of a file that hold a text, and where they end."""
+    found, place, text = deque[bytes](maxlen=lines), 0, contains.encode()
+    try:
+        with path.open("rb") as file:
+            for raw in file:
+                if not raw.endswith(b"\n"):
+                    break
+                place += len(raw)
+                if text in raw:
+                    found.append(raw)
+    except FileNotFoundError:
+        pass
+    return list(found), place
 
 
 class Follower:
-    """Reads what is appended to a file from now on, over rotations."""
+    """Reads what is appended to a file after a place, over rotations."""
 
-    def __init__(self, path: Path, contains: str) -> None:
-        self._path = path
-        self._contains = contains
-        self._place = path.stat().st_size if path.exists() else 0
+    def __init__(self, path: Path, place: int, contains: str) -> None:
+        self._path, self._place = path, place
+        self._contains = contains.encode()
         self._rest = b""
 
     def more(self) -> list[str]:
@@ -141,5 +174,4 @@ class Follower:
         *whole, self._rest = (self._rest + block).split(b"\n")
         if len(self._rest) > BLOCK:  # a line without an end
             whole, self._rest = [self._rest], b""
-        shown = (line.decode(errors="replace").rstrip("\r")[:LONGEST] for line in whole)
-        return [line for line in shown if self._contains in line]
+        return [shown(line) for line in whole if self._contains in line]

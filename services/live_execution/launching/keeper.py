@@ -170,7 +170,7 @@ class Keeper:
         if not trader.due:
             return Verdict(FAILED if trader.state == FAILED else STOPPED, wanted=False)
         if code == GAVE_UP or (trader.state == FAILED and code != REFUSED):
-            return Verdict(FAILED, *self._why(trader), died=True, wanted=False)
+            return Verdict(FAILED, *self._why(trader), wanted=False)
         if code == REFUSED or self._told:
             return Verdict(PENDING)
         recent = 1 + sum(age < config.deaths_s for age in kept.deaths)
