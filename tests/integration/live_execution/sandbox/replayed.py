@@ -92,7 +92,7 @@ class Trader(Witness):
         """Note a bar, and trade on those of the node's own making too."""
         super().on_bar(bar)
         if self.case.kind != "bars":
-            self.prices += 7  # with every fortieth in mind
+            self.prices += 39  # so that it trades on every bar
             self._trade_now_and_then(bar.bar_type.instrument_id, bar.close)
 
 
@@ -194,3 +194,29 @@ def _order(order: Any) -> tuple[str, ...]:
 def _position(position: Any) -> tuple[str, ...]:
     fields = (position.id, position.quantity, position.avg_px_open, position.realized_pnl)
     return tuple(str(each) for each in fields)
+
+
+def parity() -> tuple[Outcome, Outcome]:
+    """Return what comes of internal minute bars, GTD orders and brackets: backtest and node."""
+    case = Part(4_000, "trades", bars=("1-MINUTE-LAST-INTERNAL",), orders=True)
+    return in_backtest(case), in_lives(case)
+
+
+def thin() -> tuple[Outcome, Outcome]:
+    """Return what comes of it where the entries of brackets are filled in parts."""
+    case = Part(700, "quotes", orders=True, thick=False)
+    return in_backtest(case), in_lives(case)
+
+
+def lives() -> dict[str, tuple[Outcome, Outcome]]:
+    """Return what comes of each kind of data in one life, and in several."""
+    found = {}
+    for kind, bars in (("quotes", ()), ("trades", ()), ("bars", ("1-MINUTE-LAST-EXTERNAL",))):
+        case = Part(360, kind, bars=bars, orders=True, thick=kind == "trades")
+        found[kind] = in_lives(case), in_lives(case, (101, 247))
+    return found
+
+
+def everything() -> tuple[Any, ...]:
+    """Return all of the above."""
+    return parity(), thin(), lives()
