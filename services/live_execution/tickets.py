@@ -21,6 +21,9 @@ MOST_PRICE = Decimal("17014118346046")
 
 LAST_NS = 2**63 - 1
 
+OURS = "mesh:"
+"""How tags of the mesh begin; see ``names``."""
+
 
 class Rule(NamedTuple):
     """Which fields an order of a type must and may have, beside those that all have."""
@@ -177,6 +180,8 @@ def _texts(ticket: OrderTicket) -> _Found:
     for name in ("linked_order_ids", "tags"):
         if not all(text and _plain(text) for text in getattr(ticket, name)):
             yield name, "must be ASCII texts"
+    if any(tag.startswith(OURS) for tag in ticket.tags):
+        yield "tags", f"must not begin with {OURS}, which the mesh marks its own orders with"
     for name in ("instrument_id", "trigger_instrument_id"):
         symbol, _, venue = getattr(ticket, name).rpartition(".")
         if getattr(ticket, name) and not (symbol and venue):

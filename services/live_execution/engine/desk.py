@@ -37,13 +37,16 @@ MANUAL, SAFETY = "MANUAL", "SAFETY"
 class Desk(Strategy):
     """Makes orders; it hears of them and does nothing about them.
 
-    ``tag`` is MANUAL, for callers, or SAFETY, for the mesh itself.
+    ``tag`` is MANUAL, for callers, or SAFETY, for the mesh itself. ``contingent``: it cancels and
+    updates orders that are tied to each other, where venues do not.
     """
 
-    def __init__(self, tag: str) -> None:
-        super().__init__(StrategyConfig(order_id_tag=tag))
+    def __init__(self, tag: str, *, contingent: bool = False) -> None:
+        super().__init__(StrategyConfig(order_id_tag=tag, manage_contingent_orders=contingent))
         self.unchecked: Callable[[], bool] = lambda: False
         """Whether orders go past the risk engine: of the safety desk, while that is halted."""
+        self.sent: set[ClientOrderId] = set()
+        """Orders that this desk has sent, whichever strategy they name."""
         self.mark = TAG_SAFETY if tag == SAFETY else TAG_MANUAL
         """Tag of orders that it makes for other strategies."""
 
@@ -66,6 +69,7 @@ class Desk(Strategy):
         An order that the cache has and that was never sent (the process ended in between) is sent
         as it is.
         """
+        self.sent.add(order.client_order_id)
         if not self.cache.order_exists(order.client_order_id):
             self._tell(order, order.init_event)
             self.cache.add_order(order, position_id, None)

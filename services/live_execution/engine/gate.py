@@ -13,8 +13,7 @@ from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.orders import Order
 
 from mesh.execution.v1.events_pb2 import OrderIntent, TraderFact
-from services.live_execution.engine.desk import SAFETY
-from services.live_execution.names import TAG_SAFETY
+from services.live_execution.engine.desk import SAFETY, Desk
 from services.live_execution.trader.ports import Outside, Refusal
 
 READS = ("query_order", "query_account")
@@ -36,8 +35,8 @@ class Bounds(Protocol):
 class Gate:
     """Stands at every execution client that is registered with a node's engine.
 
-    ``passed`` is called with the client order ids of what was sent, ``refused`` with those of what
-    was not.
+    Orders that the ``safety`` desk has sent pass halts and limits: a tag that anybody can write
+    proves nothing. ``settled`` is called with the client order ids of intents.
     """
 
     def __init__(
@@ -45,12 +44,14 @@ class Gate:
         kernel: Any,
         outside: Outside,
         bounds: Bounds,
+        safety: Desk,
         settled: Callable[[Iterable[str]], None],
     ) -> None:
         self._kernel = kernel
         self._cache = kernel.cache
         self._outside = outside
         self._bounds = bounds
+        self._safe = safety.sent
         self._settled = settled
 
     def install(self) -> None:
@@ -62,7 +63,7 @@ class Gate:
 
     def refusal(self, order: Order) -> Refusal | None:
         """Return why a new order may not be sent now."""
-        tag = tag_of(order)
+        tag = self._tag(order)
         reducing = tag == SAFETY or self._bounds.reduces(order)
         outside = self._outside.refusal(
             venue=str(order.instrument_id.venue), order_id_tag=tag, reducing=reducing
@@ -79,7 +80,7 @@ class Gate:
         same = command.price is None and command.trigger_price is None
         reducing = same and quantity is not None and quantity <= order.quantity
         outside = self._outside.refusal(
-            venue=str(order.instrument_id.venue), order_id_tag=tag_of(order), reducing=reducing
+            venue=str(order.instrument_id.venue), order_id_tag=self._tag(order), reducing=reducing
         )
         return outside or self._bounds.refusal_of_change(order, command)
 
@@ -91,6 +92,13 @@ class Gate:
             reducing=True,
             cancel=True,
         )
+
+    def _tag(self, order: Order) -> str:
+        """Return the order id tag that an order is asked about with."""
+        if order.client_order_id in self._safe:
+            return SAFETY
+        tag: str = order.strategy_id.get_tag()
+        return "" if tag == SAFETY else tag
 
     # -- what is written down
 
@@ -229,14 +237,6 @@ _GUARDED = (
     "cancel_all_orders",
     "batch_cancel_orders",
 )
-
-
-def tag_of(order: Order) -> str:
-    """Return the order id tag that an order is asked about with."""
-    if TAG_SAFETY in (order.tags or ()):
-        return SAFETY
-    tag: str = order.strategy_id.get_tag()
-    return tag
 
 
 def _first(order: Order) -> bool:

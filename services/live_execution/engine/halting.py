@@ -41,6 +41,11 @@ class Halting:
         elif known is None:
             await self._begin(command)
 
+    def stop(self) -> None:
+        """Give up what is at work: a successor begins it anew."""
+        for task in self._tasks.values():
+            task.cancel()
+
     def _begin(self, command: FlattenCommand) -> "asyncio.Task[FlattenDone]":
         task = asyncio.ensure_future(self._do(command))
         self._tasks[command.flatten_id] = task

@@ -20,6 +20,7 @@ from nautilus_trader.model.identifiers import TraderId
 from mesh.execution.v1.trader_pb2 import Rate, TraderSpec
 from meshclient.client import MeshClient
 from meshclient.profiles import Profile
+from meshkit.errors import bad_field
 from meshkit.nautilus.data_time import DataTimeNode
 from meshkit.nautilus.venues.building import build_data, build_exec
 from meshkit.times import to_nanos
@@ -125,10 +126,11 @@ def _venue_data(spec: TraderSpec, secrets: Secrets) -> Clients:
     found = Clients()
     clients = spec.data.venue.clients
     for client in clients:
+        if client.adapter in found.configs:
+            raise bad_field("spec.data.venue.clients", f"has {client.adapter} twice")
         given = secrets.get(client.credential_id, {})
-        config = _json(client.config_json)
-        venue = client.adapter if len(clients) > 1 else ""
-        built = build_data(client.adapter, venue, config, given, spec.data.instrument_ids)
+        config, wanted = _json(client.config_json), spec.data.instrument_ids
+        built = build_data(client.adapter, config, given, wanted, alone=len(clients) == 1)
         found.add(client.adapter, built.config, built.factory)
     return found
 

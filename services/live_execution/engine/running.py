@@ -66,15 +66,17 @@ class Running:
         self.outside, self.states = outside, states
         self._ticket, self._spec = ticket, spec
         self._snapshot_number = 0
+        self._started = False
         # Before anybody else on the bus: what happens is journalled before it has effects.
         self._capture = Capture(self.kernel, outside)
         self._settling = Settling()
-        self.desk, self.safety = Desk(MANUAL), Desk(SAFETY)
+        self._real = {v.venue for v in spec.venues if v.WhichOneof("account") == "live"}
+        self.desk, self.safety = Desk(MANUAL, contingent=bool(self._real)), Desk(SAFETY)
         self.limits = Limits(self.kernel, spec.risk)
         self.watch = LimitWatch(
             self.kernel, spec.risk, self.limits, outside, states, ticket.trader_id
         )
-        self._gate = Gate(self.kernel, outside, self.limits, self._settling.note)
+        self._gate = Gate(self.kernel, outside, self.limits, self.safety, self._settling.note)
         self.health = Health(self.kernel, states)
         self._marks = Marks(self.kernel, outside)
         self._clockwork: Clockwork | None = None
@@ -89,7 +91,6 @@ class Running:
         self.outside.remember(memory, restored.number)
         self._snapshot_number = restored.snapshot_number
         self._capture.begin(memory)
-        self._real = {v.venue for v in self._spec.venues if v.WhichOneof("account") == "live"}
         settle_unsent(self.kernel, memory, self._real)
         # In safety mode there is no data: the sandboxes close at the last recorded prices.
         marks = memory.marks if self._ticket.safety_mode else {}
@@ -141,12 +142,14 @@ class Running:
 
     async def start(self) -> Trouble | None:
         """Start the node; return why it did not start, None when it runs."""
+        self.outside.on_halt(self._on_halts)
         failed = await start(self.node)
+        self._started = True
+        self.halting.on_halts(self.states.halts)
         if failed is None:
             listed = map(InstrumentId.from_str, self._spec.data.instrument_ids)
             self.following.follow([*listed, *self.following.held()])
         self.outside.on_standing(self.health.on_standing)
-        self.outside.on_halt(self._on_halts)
         return failed
 
     async def resolve(self) -> None:
@@ -183,6 +186,7 @@ class Running:
 
     async def drain(self) -> None:
         """Stop strategies, save their states, let orders that are on their way settle, stop."""
+        self.halting.stop()
         if self._clockwork is not None:
             await self._tell_clock(self._clockwork)
         else:
@@ -212,7 +216,8 @@ class Running:
     def _on_halts(self, halts: Sequence[HaltNotice]) -> None:
         self.states.halted(halts)
         self.watch.on_halts(halts)
-        self.halting.on_halts(halts)
+        if self._started:  # before, there is nobody to flatten with
+            self.halting.on_halts(halts)
 
     def _on_replay_ended(self, how: object) -> None:
         if isinstance(how, Exception):

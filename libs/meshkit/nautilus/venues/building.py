@@ -63,18 +63,21 @@ def build(
 
 def build_data(
     name: str,
-    venue: str,
     config: Mapping[str, Any],
     secrets: Mapping[str, str],
     wanted: Iterable[str] = (),
+    *,
+    alone: bool = True,
 ) -> Built:
-    """Return the data client of a trader at a venue of its instruments, none for all of them.
+    """Return the data client of a trader that wants these instrument ids.
 
-    ``secrets`` are config fields that the config lacks. Raises as ``build``.
+    ``secrets`` are config fields that the config lacks. ``alone``: every instrument is its own;
+    else those of its venues, where it has any. Raises as ``build``.
     """
     adapter = data_adapter(name)
     _check_secrets(adapter, adapter.required, secrets)
-    routing = RoutingConfig(venues=frozenset({venue})) if venue else RoutingConfig(default=True)
+    alone = alone or not adapter.venues
+    routing = RoutingConfig(default=alone, venues=None if alone else frozenset(adapter.venues))
     return _data(adapter, config, wanted, secrets, routing)
 
 

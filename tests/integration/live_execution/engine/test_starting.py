@@ -12,6 +12,7 @@ from integration.live_execution.engine.bench import TRADER, spec_of
 from integration.live_execution.engine.local import LocalOutside
 from mesh.execution.v1 import trader_pb2 as pb
 from services.live_execution.engine import main, node
+from services.live_execution.engine.running import Running
 from services.live_execution.trader.ports import SecretsRefused, Ticket
 
 NOWHERE = {
@@ -106,12 +107,12 @@ async def test_no_secrets(outside: Outside) -> None:
 
 async def test_stopped_while_it_starts(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> None:
     """EX-19: a trader that is told to stop while it connects stops at once, in order."""
-    own = main.Running.start
+    own = Running.start
 
-    async def start(trader: main.Running) -> Any:
+    async def start(trader: Running) -> Any:
         signal.raise_signal(signal.SIGTERM)
         return await own(trader)
 
-    monkeypatch.setattr(main.Running, "start", start)
+    monkeypatch.setattr(Running, "start", start)
     code, told = await lived(outside, real(NOWHERE))
     assert (code, told.state) == (main.STOPPED, pb.TRADER_STATE_STOPPED)
