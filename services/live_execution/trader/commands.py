@@ -6,12 +6,14 @@ process begins at the beginning, and one that lost its lease takes none away fro
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
 import redis.asyncio
+from google.protobuf.message import DecodeError
 from redis.exceptions import ResponseError
 
 from mesh.execution.v1.events_pb2 import TraderFact
@@ -20,6 +22,8 @@ from meshkit.link import ERRORS, Link
 from meshkit.redis_client import BLOCK_MS
 from services.live_execution.trader.lease import Lease, stale
 from services.live_execution.trader.line import Line
+
+log = logging.getLogger("live_execution.trader.commands")
 
 _COUNT = 64
 _REMEMBERED = 100_000
@@ -84,7 +88,7 @@ class CommandReader:
             self._lease.lose()
             return
         for _, command in entries:
-            if command.command_id not in self._given:
+            if command.command_id and command.command_id not in self._given:
                 self._remember(command)
                 self._ready.append((command, self._backlog))
         if entries:
@@ -106,7 +110,7 @@ class CommandReader:
             self._backlog = False
             return []
         connection = await self.line.get()
-        ids = [UUID(command.command_id) for _, command in entries]
+        ids = [UUID(command.command_id) for _, command in entries if command.command_id]
         still = {row["command_id"] for row in await connection.fetch(_OPEN, ids)}
         done = [entry_id for entry_id, command in entries if command.command_id not in still]
         if done:  # a Redis that was put back has them again
@@ -150,12 +154,16 @@ def taken_ids(facts: Sequence[tuple[int, bytes]]) -> list[str]:
 
 
 def _entries(answer: Any) -> list[tuple[str, TraderCommand]]:
-    return [
-        (entry_id.decode(), TraderCommand.FromString(fields[b"p"]))
-        for _, raws in answer or ()
-        for entry_id, fields in raws
-        if fields and b"p" in fields
-    ]
+    found = []
+    for entry_id, fields in (raw for _, raws in answer or () for raw in raws):
+        try:
+            command = TraderCommand.FromString((fields or {}).get(b"p", b""))
+            UUID(command.command_id)
+        except (DecodeError, ValueError):
+            log.warning("an entry is no command", extra={"entry": entry_id.decode()})
+            command = TraderCommand()  # never open, never given
+        found.append((entry_id.decode(), command))
+    return found
 
 
 def _order(entry_id: str) -> tuple[int, int]:

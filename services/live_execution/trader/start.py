@@ -1,9 +1,9 @@
 """How the process of a trader begins: a socket that it inherits, and on it its ticket.
 
-It does not end with its launcher: an API that starts again finds its traders at work.
+The launcher gives it a session of its own, and it does not end with its launcher: an API that
+starts again finds its traders at work.
 """
 
-import os
 import socket
 
 from services.live_execution.trader import frames
@@ -20,7 +20,6 @@ def receive(fd: int) -> Ticket:
 
     Raises ``ConnectionError`` when the launcher went away before.
     """
-    _own_session()
     with socket.socket(fileno=fd) as connected:
         try:
             connected.set_inheritable(False)
@@ -28,9 +27,3 @@ def receive(fd: int) -> Ticket:
             return frames.unpack(frames.receive(connected), Ticket)
         finally:
             connected.detach()
-
-
-def _own_session() -> None:
-    """Leave the launcher's session: its Ctrl-C and its hang-up are not for this process."""
-    if os.getsid(0) != os.getpid() and os.getpgrp() != os.getpid():
-        os.setsid()

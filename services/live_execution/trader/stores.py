@@ -1,7 +1,8 @@
 """What runs on the store thread, put together."""
 
 import asyncio
-from collections.abc import Callable
+import logging
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -28,6 +29,8 @@ from services.live_execution.trader.queries import Queries
 from services.live_execution.trader.recovery import Recovered, recover
 from services.live_execution.trader.shipper import Shipper
 from services.live_execution.trader.snapshot_keeper import SnapshotKeeper
+
+log = logging.getLogger("live_execution.trader.stores")
 
 Tell = Callable[[list[HaltNotice], Standing], None]
 
@@ -68,6 +71,16 @@ async def _claimed(
     except BaseException:
         await _release(connection, lease)
         raise
+
+
+async def _go_on(work: Callable[[], Awaitable[None]]) -> None:
+    """Do work until it ends; a bug in it is logged, and does not end it for good."""
+    while True:
+        try:
+            return await work()
+        except Exception:
+            log.exception("it failed and begins again", extra={"work": work.__qualname__})
+            await asyncio.sleep(1.0)
 
 
 def _line(ticket: Ticket, **settings: str) -> Line:
@@ -128,13 +141,13 @@ class Stores:
         """Start everything."""
         self._tell = tell
         for work in (
-            self._shipper.run(),
-            self._keeper.keep_lease(),
-            self._keeper.watch_latch(),
-            self.queries.run(),
-            self._snapshots.run(),
+            self._shipper.run,
+            self._keeper.keep_lease,
+            self._keeper.watch_latch,
+            self.queries.run,
+            self._snapshots.run,
         ):
-            self._tasks.append(asyncio.create_task(work))
+            self._tasks.append(asyncio.create_task(_go_on(work)))
 
     async def end(self, grace: float) -> None:
         """Ship what is left as far as the stores let, give up the lease, stop and close."""

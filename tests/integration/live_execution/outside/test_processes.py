@@ -13,7 +13,7 @@ from mesh.events.v1.events_pb2 import Event
 from mesh.execution.v1.events_pb2 import TraderFact
 from services.live_execution.trader.errors import LeaseHeld
 
-KILLS = 12
+KILLS = 8
 
 
 def _names(facts: list[tuple[int, bytes]]) -> dict[int, str]:

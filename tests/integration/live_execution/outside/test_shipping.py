@@ -162,6 +162,20 @@ async def test_ex_108_a_command_that_kills_is_refused(world: World) -> None:
     assert tuple(row or ()) == ("REFUSED", "TRADER_DIED")
 
 
+async def test_ex_108_an_emptied_redis_loses_and_doubles_no_command(world: World) -> None:
+    """EX-108: what is not done comes again, what was given to this process does not."""
+    client = redis.asyncio.Redis.from_url(world.redis_url)
+    async with publishing(world), world.outside() as outside:
+        ids = [await world.command(TraderCommand()) for _ in range(3)]
+        assert (await first_command(outside)).command_id == ids[0]
+        await client.xadd(KEY.commands, {"k": "?", "p": "no command"})
+        await client.flushall()
+        ids += [await world.command(TraderCommand())]
+        given = [(await first_command(outside)).command_id for _ in range(3)]
+        assert sorted(given) == sorted(ids[1:])
+    await client.aclose()
+
+
 async def test_ex_109_a_fact_that_fits_no_row_is_stored_without(world: World) -> None:
     """EX-109: what PostgreSQL will not take as a row holds up no other fact."""
     async with world.outside() as outside:
