@@ -27,7 +27,7 @@ from services.live_execution.engine.intents import settle_unsent
 from services.live_execution.engine.intents_resolving import Resolver
 from services.live_execution.engine.limits import Limits
 from services.live_execution.engine.limits_watch import LimitWatch
-from services.live_execution.engine.marks import Marks
+from services.live_execution.engine.marks import Marks, last_known
 from services.live_execution.engine.orders import Orders
 from services.live_execution.engine.preview import Previewer
 from services.live_execution.engine.remembering import Remembering
@@ -93,7 +93,8 @@ class Running:
         self._capture.begin(memory)
         settle_unsent(self.kernel, memory, self._real)
         # In safety mode there is no data: the sandboxes close at the last recorded prices.
-        marks = memory.marks if self._ticket.safety_mode else {}
+        safe = self._ticket.safety_mode
+        marks = last_known(self.kernel.cache, memory.marks) if safe else {}
         revive(self.node, memory.market, marks=marks)
         self._add_watch(restored)
         for desk in (self.desk, self.safety):
@@ -109,6 +110,7 @@ class Running:
     def _add_watch(self, restored: Restored) -> None:
         risk = self.kernel.risk_engine
         self.safety.unchecked = lambda: risk.trading_state == TradingState.HALTED
+        self.kernel.msgbus.subscribe("events.position.*", self._marks.on_position)
         if self.watch.needed:
             self.watch.recall(restored)
             self.kernel.msgbus.subscribe("events.position.*", self._on_position)

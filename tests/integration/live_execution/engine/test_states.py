@@ -108,6 +108,7 @@ def is_away(fact: TraderFact) -> bool:
 async def test_marks(trader: Bench) -> None:
     """EX-49: what is held is marked, and again when its price has changed."""
     await trader.submit(ticket())
+    assert [f for f in trader.outside.facts if f.HasField("marks")], "at once"
     first = await trader.outside.until(lambda facts: mark(facts, "50000.00"))
     assert first == "50000.00/50001.00"
     await trader.quote(50010, 50011)
