@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 from nautilus_trader.core.uuid import UUID4
@@ -115,7 +116,7 @@ class _Flatten:
             if number:
                 await asyncio.sleep(PAUSE_S)
             await self._cancel_all()
-            await self._close_all(number)
+            await self._close_all()
             reading = await self._reader.read(self._touched)
             if not reading.unreachable and all(left.is_flat for left in reading.left.values()):
                 break
@@ -155,11 +156,11 @@ class _Flatten:
 
     # -- close -------------------------------------------------------------------------------------
 
-    async def _close_all(self, number: int) -> None:
+    async def _close_all(self) -> None:
         sent: list[ClientOrderId] = []
         for position in self._positions():
             self._touched.add(position.instrument_id)
-            for order in self._orders_to_close(position, number):
+            for order in self._orders_to_close(position):
                 self._closing[order.client_order_id] = order
                 sent.append(order.client_order_id)
                 self._desk.send(order, position.id)
@@ -169,17 +170,27 @@ class _Flatten:
         found = [each for each in self._cache.positions_open() if self._scope.holds(each)]
         return sorted(found, key=lambda position: str(position.id))
 
-    def _orders_to_close(self, position: Position, number: int) -> Iterator[Order]:
+    def _orders_to_close(self, position: Position) -> Iterator[Order]:
         instrument = self._cache.instrument(position.instrument_id)
         if instrument is None or is_dust(position, instrument):
             return
         for piece, quantity in enumerate(pieces(position.quantity, self._most(instrument))):
-            cause = f"{self._id}/{number}/{piece}"
-            client_order_id = ClientOrderId(self._desk.closing_id(position, cause))
-            known = self._cache.order(client_order_id)
-            if known is not None and known.status != OrderStatus.INITIALIZED:
-                continue  # sent by an earlier process
-            yield known or self._order(position, client_order_id, quantity)
+            key, known = self._next(position, piece)
+            if known is None or known.status == OrderStatus.INITIALIZED:
+                yield known or self._order(position, key, quantity)
+
+    def _next(self, position: Position, piece: int) -> tuple[ClientOrderId, Order | None]:
+        """Return the id of the next attempt, and its order where it is at work already.
+
+        A flatten that goes on in a later process comes to the same ids.
+        """
+        for attempt in count():
+            cause = f"{self._id}/{attempt}/{piece}"
+            key = ClientOrderId(self._desk.closing_id(position, cause))
+            known = self._cache.order(key)
+            if known is None or not known.is_closed:
+                break
+        return key, known
 
     def _most(self, instrument: Instrument) -> Quantity | None:
         """Return the largest quantity of an order; None for any."""
@@ -226,15 +237,22 @@ class _Flatten:
             venue=str(instrument_id.venue),
             instrument_id=str(instrument_id),
             orders_canceled=self._canceled[instrument_id],
-            closed_qty=f"{self._closed(instrument_id):f}",
+            closed_qty=self._text(instrument_id, self._closed(instrument_id)),
             orders_left=left.orders,
-            left_qty=f"{left.quantity:f}" if left.quantity else "0",
+            left_qty=self._text(instrument_id, left.quantity),
         )
         silent = reading.unreachable.get(result.venue)
         if silent or not left.is_flat:
             result.reason, why = self._why(instrument_id, silent)
             result.message = f"{why} {REMEDIES[result.reason]}"
         return result
+
+    def _text(self, instrument_id: InstrumentId, quantity: Decimal) -> str:
+        instrument = self._cache.instrument(instrument_id)
+        decimals = instrument.size_precision if instrument else None
+        if not quantity:
+            return "0"
+        return f"{quantity:f}" if decimals is None else f"{quantity:.{decimals}f}"
 
     def _closed(self, instrument_id: InstrumentId) -> Decimal:
         done = (self._cache.order(each) for each in self._closing)
