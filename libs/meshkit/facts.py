@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -29,8 +30,8 @@ _APPEND_MANY = (
     " fact AS (INSERT INTO facts (stream, number, event)"
     "  SELECT $1, e.number, e.event"
     "  FROM head, unnest($5::bigint[], $6::bytea[]) AS e(number, event))"
-    " SELECT number, pg_notify('mesh_' || current_schema(), '') FROM head"
 )
+_APPENDED = " SELECT number, pg_notify('mesh_' || current_schema(), '') FROM head"
 
 READ_LIMIT = 256
 """Facts in one read."""
@@ -113,21 +114,36 @@ class FactLog:
         return number
 
 
+Also = tuple[str, Sequence[Any]]
+"""A statement of the same step and its arguments. It has them as ``{0}``, ``{1}``, … and names
+``head``: a relation of one row when the facts were appended, and of none otherwise.
+"""
+
+
 async def append_many(
-    connection: Connection, stream: str, first: int, events: Sequence[bytes], *, fence: int = 0
+    connection: Connection,
+    stream: str,
+    first: int,
+    events: Sequence[bytes],
+    *,
+    fence: int = 0,
+    also: Sequence[Also] = (),
 ) -> None:
     """Append events that their writer has numbered, from ``first`` on without holes.
 
-    ``events`` are serialised ``mesh.events.v1.Event``. Called inside the caller's transaction.
-    Raises ``StaleFence`` when the stream has seen a newer fence, and ``HeadMoved`` when its last
-    number is not ``first - 1``.
+    ``events`` are serialised ``mesh.events.v1.Event``. All of it is one statement, with what it
+    changes ``also``: one way to the server and back, and atomic without a transaction. No two of
+    them may change the same row. Raises ``StaleFence`` when the stream has seen a newer fence, and
+    ``HeadMoved`` when its last number is not ``first - 1``; nothing is done then.
     """
-    if not connection.is_in_transaction():
-        raise RuntimeError("facts are appended in the transaction of the change that they tell of")
     last = first + len(events) - 1
-    row = await connection.fetchrow(
-        _APPEND_MANY, stream, first, last, fence, list(range(first, last + 1)), list(events)
-    )
+    arguments = [stream, first, last, fence, list(range(first, last + 1)), list(events)]
+    statement = _APPEND_MANY
+    for index, (text, values) in enumerate(also):
+        numbers = range(len(arguments) + 1, len(arguments) + len(values) + 1)
+        statement += f", also{index} AS ({text.format(*(f'${n}' for n in numbers))})"
+        arguments += values
+    row = await connection.fetchrow(statement + _APPENDED, *arguments)
     if row is None:
         newest = await connection.fetchval(
             "SELECT fence FROM stream_heads WHERE stream = $1", stream

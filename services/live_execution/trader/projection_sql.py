@@ -1,4 +1,4 @@
-"""The statements of the projections. Each takes the trader's key, then a column an array."""
+"""The statements of the projections; those that write as ``facts.append_many`` has them."""
 
 SELECT_ORDERS = """
 SELECT client_order_id, body FROM orders
@@ -22,8 +22,8 @@ WHERE k.project = $1 AND k.trader_id = $2 AND k.key = ANY($3)
 ORDERS = """
 INSERT INTO orders (project, trader_id, client_order_id, instrument_id, strategy_id, source,
     status, open, ts_init, fact_number, body)
-SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-    $8::boolean[], $9::timestamptz[], $10::bigint[], $11::bytea[])
+SELECT {0}, {1}, r.* FROM head, unnest({2}::text[], {3}::text[], {4}::text[], {5}::text[],
+    {6}::text[], {7}::boolean[], {8}::timestamptz[], {9}::bigint[], {10}::bytea[]) AS r
 ON CONFLICT (project, trader_id, client_order_id) DO UPDATE SET
     strategy_id = excluded.strategy_id, source = excluded.source, status = excluded.status,
     open = excluded.open, fact_number = excluded.fact_number, body = excluded.body
@@ -32,45 +32,52 @@ ON CONFLICT (project, trader_id, client_order_id) DO UPDATE SET
 POSITIONS = """
 INSERT INTO positions (project, trader_id, position_id, instrument_id, strategy_id, open,
     ts_opened, fact_number, body)
-SELECT $1, $2, * FROM unnest($3::text[], $4::text[], $5::text[], $6::boolean[],
-    $7::timestamptz[], $8::bigint[], $9::bytea[])
+SELECT {0}, {1}, r.* FROM head, unnest({2}::text[], {3}::text[], {4}::text[], {5}::boolean[],
+    {6}::timestamptz[], {7}::bigint[], {8}::bytea[]) AS r
 ON CONFLICT (project, trader_id, position_id) DO UPDATE SET
     strategy_id = excluded.strategy_id, open = excluded.open, ts_opened = excluded.ts_opened,
     fact_number = excluded.fact_number, body = excluded.body
 """
 
-_NUMBERED = """
+
+def _numbered(table: str, key: str) -> str:
+    return f"""
 INSERT INTO {table} (project, trader_id, {key}, fact_number, body)
-SELECT $1, $2, * FROM unnest($3::text[], $4::bigint[], $5::bytea[])
+SELECT {{0}}, {{1}}, r.* FROM head, unnest({{2}}::text[], {{3}}::bigint[], {{4}}::bytea[]) AS r
 ON CONFLICT (project, trader_id, {key}) DO UPDATE SET
     fact_number = excluded.fact_number, body = excluded.body
 """
 
-ACCOUNTS = _NUMBERED.format(table="accounts", key="account_id")
-INSTRUMENTS = _NUMBERED.format(table="instruments", key="instrument_id")
-MARKS = _NUMBERED.format(table="marks", key="instrument_id")
+
+ACCOUNTS = _numbered("accounts", "account_id")
+INSTRUMENTS = _numbered("instruments", "instrument_id")
+MARKS = _numbered("marks", "instrument_id")
 
 REPORTS = """
 INSERT INTO reports (project, trader_id, fact_number, body)
-SELECT $1, $2, * FROM unnest($3::bigint[], $4::bytea[]) ON CONFLICT DO NOTHING
+SELECT {0}, {1}, r.* FROM head, unnest({2}::bigint[], {3}::bytea[]) AS r ON CONFLICT DO NOTHING
 """
 
 COMMANDS = """
 UPDATE commands AS c SET state = t.state, reason = t.reason, message = t.message
-FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) AS t(id, state, reason, message)
+FROM head, unnest({0}::uuid[], {1}::text[], {2}::text[], {3}::text[])
+    AS t(id, state, reason, message)
 WHERE c.command_id = t.id
 """
 
 OUTBOX_DONE = """
-UPDATE outbox SET done = true WHERE stream = $1 AND key = ANY($2) AND NOT done
+UPDATE outbox AS o SET done = true FROM head
+WHERE o.stream = {0} AND o.key = ANY({1}) AND NOT o.done
 """
 
 TRADER = """
-UPDATE traders SET state = $4, state_time = $5, reason = $6, message = $7, restrictions = $8,
-    strategies = $9, replay_ended = $10, halt_ids = $11, data_time = coalesce($12, data_time)
-WHERE project = $1 AND trader_id = $2 AND fence = $3
+UPDATE traders AS t SET state = {3}, state_time = {4}, reason = {5}, message = {6},
+    restrictions = {7}, strategies = {8}, replay_ended = {9}, halt_ids = {10},
+    data_time = coalesce({11}, data_time)
+FROM head WHERE t.project = {0} AND t.trader_id = {1} AND t.fence = {2}
 """
 
 DATA_TIME = """
-UPDATE traders SET data_time = $4 WHERE project = $1 AND trader_id = $2 AND fence = $3
+UPDATE traders AS t SET data_time = {3} FROM head
+WHERE t.project = {0} AND t.trader_id = {1} AND t.fence = {2}
 """

@@ -1,4 +1,4 @@
-"""What the facts add up to, as rows: written in the transaction that stores the facts."""
+"""What the facts add up to, as rows: written in the statement that stores the facts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +22,7 @@ from mesh.execution.v1.trader_pb2 import Trader, TraderState
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
 from meshkit.database import Connection
 from meshkit.enums import bare
+from meshkit.facts import Also
 from services.live_execution import projection
 from services.live_execution.names import TraderKey
 from services.live_execution.trader import projection_sql as sql
@@ -39,7 +40,7 @@ class Changes:
     accounts: dict[str, tuple[int, AccountState]] = field(default_factory=dict)
     instruments: dict[str, tuple[int, InstrumentDefinition]] = field(default_factory=dict)
     marks: dict[str, tuple[int, Mark]] = field(default_factory=dict)
-    commands: list[CommandTaken] = field(default_factory=list)
+    commands: dict[str, CommandTaken] = field(default_factory=dict)
     reports: list[tuple[int, bytes]] = field(default_factory=list)
     trader: Trader | None = None
     data_time: Timestamp | None = None
@@ -77,21 +78,20 @@ class Projections:
             self._take(changes, number, fact, submitters)
         return changes
 
-    async def write(self, connection: Connection, changes: Changes) -> None:
-        """Write rows; in the transaction that appends the facts."""
-        for statement, rows in (
-            (sql.ORDERS, [order_row(order) for order in changes.orders.values()]),
-            (sql.POSITIONS, [position_row(*each) for each in changes.positions.values()]),
-            (sql.ACCOUNTS, _bodies(changes.accounts)),
-            (sql.INSTRUMENTS, _bodies(changes.instruments)),
-            (sql.MARKS, _bodies(changes.marks)),
-            (sql.REPORTS, changes.reports),
-        ):
-            if rows:
-                await connection.execute(statement, *self._key, *_columns(rows))
-        if changes.commands:
-            await self._end_commands(connection, changes.commands)
-        await self._change_trader(connection, changes)
+    def writes(self, changes: Changes) -> list[Also]:
+        """Return the statements that write rows, for the one that appends the facts."""
+        return [
+            (statement, [*self._key, *_columns(rows)])
+            for statement, rows in (
+                (sql.ORDERS, [order_row(order) for order in changes.orders.values()]),
+                (sql.POSITIONS, [position_row(*each) for each in changes.positions.values()]),
+                (sql.ACCOUNTS, _bodies(changes.accounts)),
+                (sql.INSTRUMENTS, _bodies(changes.instruments)),
+                (sql.MARKS, _bodies(changes.marks)),
+                (sql.REPORTS, changes.reports),
+            )
+            if rows
+        ] + [*self._commands(changes.commands), *self._trader(changes)]
 
     def committed(self) -> None:
         """Keep what may be needed again; the transaction went through."""
@@ -152,7 +152,7 @@ class Projections:
             case "marks":
                 changes.marks |= {m.instrument_id: (number, m) for m in fact.marks.marks}
             case "command":
-                changes.commands.append(fact.command)
+                changes.commands[fact.command.command_id] = fact.command
             case "flatten" | "limit":
                 changes.reports.append((number, fact.SerializeToString()))
             case "trader":
@@ -180,40 +180,38 @@ class Projections:
             self._positions[key] = after
             changes.positions[key] = number, after
 
-    async def _end_commands(self, connection: Connection, commands: Sequence[CommandTaken]) -> None:
-        ids = [UUID(each.command_id) for each in commands]
-        await connection.execute(
-            sql.COMMANDS,
-            ids,
-            [command_state(each) for each in commands],
-            [each.reason for each in commands],
-            [each.message for each in commands],
-        )
-        await connection.execute(
-            sql.OUTBOX_DONE, self._key.commands, [each.command_id for each in commands]
-        )
+    def _commands(self, commands: Mapping[str, CommandTaken]) -> list[Also]:
+        if not commands:
+            return []
+        taken = commands.values()
+        states = [command_state(each) for each in taken]
+        texts = [[each.reason for each in taken], [each.message for each in taken]]
+        ids = [UUID(command_id) for command_id in commands]
+        return [
+            (sql.COMMANDS, [ids, states, *texts]),
+            (sql.OUTBOX_DONE, [self._key.commands, list(commands)]),
+        ]
 
-    async def _change_trader(self, connection: Connection, changes: Changes) -> None:
-        trader = changes.trader
-        if trader is not None:
-            await connection.execute(
-                sql.TRADER,
-                *self._key,
-                self._fence,
-                bare(TraderState, trader.state),
-                _time(trader.state_time),
-                trader.reason,
-                trader.message,
-                list(trader.restrictions),
-                [each.SerializeToString() for each in trader.strategies],
-                trader.replay_ended,
-                list(trader.halt_ids),
-                _time(trader.data_time) if trader.HasField("data_time") else None,
-            )
-        if changes.data_time is not None:
-            await connection.execute(
-                sql.DATA_TIME, *self._key, self._fence, _time(changes.data_time)
-            )
+    def _trader(self, changes: Changes) -> list[Also]:
+        trader, data_time = changes.trader, changes.data_time
+        if trader is None:
+            if data_time is None:
+                return []
+            return [(sql.DATA_TIME, [*self._key, self._fence, _time(data_time)])]
+        if data_time is None and trader.HasField("data_time"):
+            data_time = trader.data_time
+        values = [
+            bare(TraderState, trader.state),
+            _time(trader.state_time),
+            trader.reason,
+            trader.message,
+            list(trader.restrictions),
+            [each.SerializeToString() for each in trader.strategies],
+            trader.replay_ended,
+            list(trader.halt_ids),
+            _time(data_time) if data_time is not None else None,
+        ]
+        return [(sql.TRADER, [*self._key, self._fence, *values])]
 
 
 def order_row(order: Order) -> tuple[Any, ...]:

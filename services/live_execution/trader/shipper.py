@@ -148,12 +148,14 @@ class Shipper:
     ) -> None:
         connection = await self._line.get()
         changes = await self._projections.fold(connection, parsed)
-        async with connection.transaction():
-            events = [self._event(number, body) for number, body in batch]
-            await facts.append_many(
-                connection, self._key.facts, batch[0][0], events, fence=self._lease.fence
-            )
-            await self._projections.write(connection, changes)
+        await facts.append_many(
+            connection,
+            self._key.facts,
+            batch[0][0],
+            [self._event(number, body) for number, body in batch],
+            fence=self._lease.fence,
+            also=self._projections.writes(changes),
+        )
         self._projections.committed()
 
     def _event(self, number: int, body: bytes) -> bytes:
