@@ -165,6 +165,12 @@ def check_modify(
     return [FieldViolation(name, text) for name, text in found]
 
 
+def is_instrument_id(text: str) -> bool:
+    """Whether a text has the form of an instrument id."""
+    symbol, _, venue = text.rpartition(".")
+    return bool(symbol and venue) and _plain(text)
+
+
 type _Found = Iterable[tuple[str, str]]
 
 
@@ -183,8 +189,7 @@ def _texts(ticket: OrderTicket) -> _Found:
     if any(tag.startswith(OURS) for tag in ticket.tags):
         yield "tags", f"must not begin with {OURS}, which the mesh marks its own orders with"
     for name in ("instrument_id", "trigger_instrument_id"):
-        symbol, _, venue = getattr(ticket, name).rpartition(".")
-        if getattr(ticket, name) and not (symbol and venue):
+        if (text := getattr(ticket, name)) and not is_instrument_id(text):
             yield name, "must be a symbol, a dot and a venue, such as BTCUSDT.BINANCE"
     if ticket.side not in (enums.ORDER_SIDE_BUY, enums.ORDER_SIDE_SELL):
         yield "side", "must be BUY or SELL"

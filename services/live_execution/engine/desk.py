@@ -45,13 +45,16 @@ class Desk(Strategy):
         super().__init__(StrategyConfig(order_id_tag=tag, manage_contingent_orders=contingent))
         self.unchecked: Callable[[], bool] = lambda: False
         """Whether orders go past the risk engine: of the safety desk, while that is halted."""
+        self.first: Callable[[], None] = lambda: None
+        """What it does when it starts; otherwise it does what it is told."""
         self.sent: set[ClientOrderId] = set()
         """Orders that this desk has sent, whichever strategy they name."""
         self.mark = TAG_SAFETY if tag == SAFETY else TAG_MANUAL
         """Tag of orders that it makes for other strategies."""
 
     def on_start(self) -> None:
-        """Do nothing: what it does, it is told."""
+        """Do what it was told to do first: before a replay plays its first row."""
+        self.first()
 
     def on_stop(self) -> None:
         """Do nothing."""

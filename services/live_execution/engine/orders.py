@@ -29,7 +29,7 @@ from meshkit.nautilus.enums import to_nautilus
 from services.live_execution.engine.desk import Desk
 from services.live_execution.engine.refused import Refused, invalid
 from services.live_execution.engine.settling import Settling
-from services.live_execution.tickets import check_list, check_modify, check_ticket
+from services.live_execution.tickets import check_list, check_modify, check_ticket, is_instrument_id
 
 SETTLE_S = 10.0
 """How long (s) a submission may take to be on record before the next command is taken."""
@@ -97,8 +97,8 @@ class Orders:
 
     async def _instrument(self, ticket: OrderTicket) -> Instrument:
         text = ticket.instrument_id
-        if check := [f for f in check_ticket(ticket, listed=True) if "instrument_id" in f.field]:
-            raise invalid(check)
+        if not is_instrument_id(text):
+            raise invalid(check_ticket(ticket, listed=True))
         instrument_id = InstrumentId.from_str(text)
         if str(instrument_id.venue) not in self._venues:
             known = ", ".join(sorted(self._venues))

@@ -134,6 +134,7 @@ class Running:
         flattener = Flattener(self.node, self.safety, self.outside)
         self.halting = Halting(self.outside, flattener.run, self._instance_of)
         self.following = Following(self.kernel, self.desk)
+        self.desk.first = self._follow
         venues = {venue.venue for venue in self._spec.venues}
         orders = Orders(self.kernel, self.desk, self._settling, venues, self.following.find)
         previewer = Previewer(self.kernel, orders, self._gate)
@@ -142,15 +143,16 @@ class Running:
             self.outside, orders, self.strategies, self.halting.flatten, memory.commands
         )
 
+    def _follow(self) -> None:
+        listed = map(InstrumentId.from_str, self._spec.data.instrument_ids)
+        self.following.follow([*listed, *self.following.held()])
+
     async def start(self) -> Trouble | None:
         """Start the node; return why it did not start, None when it runs."""
         self.outside.on_halt(self._on_halts)
         failed = await start(self.node)
         self._started = True
         self.halting.on_halts(self.states.halts)
-        if failed is None:
-            listed = map(InstrumentId.from_str, self._spec.data.instrument_ids)
-            self.following.follow([*listed, *self.following.held()])
         self.outside.on_standing(self.health.on_standing)
         return failed
 
