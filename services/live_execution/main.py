@@ -60,13 +60,15 @@ def main() -> None:
 
 async def serve() -> None:
     """Serve as the environment says."""
-    await serve_with(Config.read(os.environ))
+    async with opened(Config.read(os.environ)) as server:
+        await server.wait()
 
 
-async def serve_with(
+@asynccontextmanager
+async def opened(
     config: Config, keys: Keys | str = "", program: Sequence[str] = PROGRAM
-) -> None:
-    """Open everything, serve, close in the opposite order.
+) -> AsyncIterator[MeshServer]:
+    """Open everything and serve, close in the opposite order.
 
     ``keys`` are those of tokens, in place of the auth service's; ``program`` runs a trader.
     """
@@ -114,7 +116,7 @@ async def serve_with(
         await stack.enter_async_context(
             launching(config, database, store, logs, vault.hand_over, program)
         )
-        await server.wait()
+        yield server
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
-"""The service as a process that tests kill, with small traders: ``api_process.py <json>``.
+"""The service as a process that tests kill: ``api_process.py <json>``.
 
-The JSON is [environment, public key of tokens].
+The JSON is [environment, public key of tokens]. Traders are small ones unless the environment
+says ``ENGINE``.
 """
 
 import json
@@ -13,7 +14,8 @@ import jwt
 import uvloop
 
 from services.live_execution.config import Config
-from services.live_execution.main import serve_with
+from services.live_execution.launching.local import PROGRAM
+from services.live_execution.main import opened
 
 SMALL = (sys.executable, str(Path(__file__).with_name("small_trader.py")))
 
@@ -29,7 +31,13 @@ class OneKey:
         return self._jwk
 
 
+async def serve(values: dict[str, str], jwk: dict[str, Any]) -> None:
+    """Serve until told to stop."""
+    program = PROGRAM if "ENGINE" in values else SMALL
+    async with opened(Config.read(values), OneKey(jwk), program) as server:
+        await server.wait()
+
+
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, stream=sys.stderr)
-    values, jwk = json.loads(sys.argv[1])
-    uvloop.run(serve_with(Config.read(values), OneKey(jwk), SMALL))
+    uvloop.run(serve(*json.loads(sys.argv[1])))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from integration.issuer import Signer
+from integration.live_execution.api.api_process import SMALL
 from mesh.common.v1.types_pb2 import Money
 from mesh.execution.v1 import credential_service_pb2 as credential_rpc
 from mesh.execution.v1 import trader_pb2 as pb
@@ -31,7 +32,8 @@ from meshkit.channel import channel
 from meshkit.database import Database
 from meshkit.errors import NotFound
 from meshkit.server import MeshServer
-from services.live_execution.main import MIGRATIONS
+from services.live_execution.config import Config
+from services.live_execution.main import MIGRATIONS, opened
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[3]
@@ -149,8 +151,8 @@ class Api:
 
     async def start(self, name: str = "api", **more: str) -> "subprocess.Popen[bytes]":
         """Start a process of the service, and wait until it serves."""
-        listen = f"unix:{self.folder}/{name}.sock"
-        values = {**self.environment, **more, "MESH_LISTEN": listen}
+        self.listen = f"unix:{self.folder}/{name}.sock"
+        values = {**self.environment, **more, "MESH_LISTEN": self.listen}
         log = (self.folder / f"{name}.log").open("ab")
         process = subprocess.Popen(  # noqa: ASYNC220 # the test needs it as soon as it is there
             [sys.executable, str(HERE / "api_process.py"), json.dumps([values, self.signer.jwk])],
@@ -165,6 +167,14 @@ class Api:
         await self.connect(name)
         await until(lambda: self._serves(process))
         return process
+
+    async def start_inside(self) -> None:
+        """Serve in this process; its traders end with it."""
+        self.listen = f"unix:{self.folder}/api.sock"
+        values = {"MESH_LISTEN": self.listen, "MESH_TRADERS_STAY": "false"}
+        config = Config.read({**self.environment, **values})
+        await self.stack.enter_async_context(opened(config, self.signer, SMALL))
+        await self.connect("api")
 
     async def connect(self, name: str) -> None:
         """Talk to this process of the service from now on."""
@@ -253,7 +263,7 @@ class Api:
         found = 0
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             with suppress(OSError):
-                found += b"small_trader.py" in entry.read_bytes() and self._is_ours(entry.parent)
+                found += b"default/" in entry.read_bytes() and self._is_ours(entry.parent)
         return found
 
     def _is_ours(self, process: Path) -> bool:
@@ -294,8 +304,8 @@ class Api:
 
 
 @pytest.fixture
-async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Api]:
-    """Give a serving live-execution with a market-data beside it."""
+async def unserved(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    """Give a live-execution that does not serve yet, with a market-data beside it."""
     signer = Signer()
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(
@@ -321,5 +331,18 @@ async def api(database_url: str, redis_url: str, tmp_path: Path) -> AsyncIterato
         }
         made = Api(environment, signer, database, tmp_path, stack)
         stack.push_async_callback(made.end)
-        await made.start()
         yield made
+
+
+@pytest.fixture
+async def api(unserved: Api) -> Api:
+    """Give one that serves in this process."""
+    await unserved.start_inside()
+    return unserved
+
+
+@pytest.fixture
+async def killable(unserved: Api) -> Api:
+    """Give one that serves in a process of its own."""
+    await unserved.start()
+    return unserved

@@ -55,48 +55,48 @@ async def test_ex140_a_trader_from_create_to_delete(api: Api) -> None:
     assert third.fact_number > second.fact_number
 
 
-async def test_ex141_kill_9_of_a_trader_and_of_the_service(api: Api) -> None:
+async def test_ex141_kill_9_of_a_trader_and_of_the_service(killable: Api) -> None:
     """EX-141: a trader outlives the service, is taken up by the next one, and comes back itself."""
-    await api.create()
-    first = (await api.reaches("RUNNING")).process
+    await killable.create()
+    first = (await killable.reaches("RUNNING")).process
     os.kill(first.pid, signal.SIGKILL)
-    second = await api.reaches("RUNNING", fence=2)
+    second = await killable.reaches("RUNNING", fence=2)
     assert second.process.restarts == 1
-    api.kill(api.processes[-1])
-    await api.start()
-    adopted = (await api.get()).process
+    killable.kill(killable.processes[-1])
+    await killable.start()
+    adopted = (await killable.get()).process
     assert (adopted.pid, adopted.fence) == (second.process.pid, 2)
     os.kill(second.process.pid, signal.SIGKILL)
-    third = await api.reaches("RUNNING", fence=3)
+    third = await killable.reaches("RUNNING", fence=3)
     assert third.process.restarts == 2
-    api.kill(api.processes[-1])
+    killable.kill(killable.processes[-1])
     os.kill(third.process.pid, signal.SIGKILL)  # nobody sees it die
-    await api.start()
-    fourth = await api.reaches("RUNNING", fence=4)
-    await api.traders.StopTrader(stop())
-    await api.reaches("STOPPED")
-    async with api.database.connection() as tx:
+    await killable.start()
+    fourth = await killable.reaches("RUNNING", fence=4)
+    await killable.traders.StopTrader(stop())
+    await killable.reaches("STOPPED")
+    async with killable.database.connection() as tx:
         numbers = await tx.fetchval(
             "SELECT count(*) = max(number) FROM facts WHERE stream LIKE 'facts:live_execution:%'"
         )
     assert numbers, fourth
 
 
-async def test_ex142_two_services_keep_one_process(api: Api) -> None:
+async def test_ex142_two_services_keep_one_process(killable: Api) -> None:
     """EX-142: of two services one keeps the traders; when it is killed the other goes on."""
-    await api.start("second")
-    made = [await api.create(f"T-{number}") for number in range(3)]
-    before = [(await api.reaches("RUNNING", each.trader_id)).process for each in made]
+    await killable.start("second")
+    made = [await killable.create(f"T-{number}") for number in range(3)]
+    before = [(await killable.reaches("RUNNING", each.trader_id)).process for each in made]
     assert [each.fence for each in before] == [1, 1, 1]
-    keeper = await until(lambda: api.keeper())
-    api.kill(keeper)
+    keeper = await until(lambda: killable.keeper())
+    killable.kill(keeper)
     os.kill(before[0].pid, signal.SIGKILL)
-    if keeper is api.processes[1]:
-        await api.connect("api")
-    assert (await api.reaches("RUNNING", "T-0", fence=2)).process.restarts == 1
-    after = [(await api.get(f"T-{n}")).process for n in (1, 2)]
+    if keeper is killable.processes[1]:
+        await killable.connect("api")
+    assert (await killable.reaches("RUNNING", "T-0", fence=2)).process.restarts == 1
+    after = [(await killable.get(f"T-{n}")).process for n in (1, 2)]
     assert [(p.pid, p.fence) for p in after] == [(p.pid, 1) for p in before[1:]]
-    assert api.trader_processes() == 3
+    assert killable.trader_processes() == 3
 
 
 async def test_ex143_a_trader_that_cannot_live(api: Api) -> None:
@@ -154,19 +154,18 @@ async def test_ex144_a_trader_that_does_not_answer(api: Api) -> None:
     assert left == 0
 
 
-async def test_ex145_traders_that_shall_end_with_the_service(api: Api) -> None:
+async def test_ex145_traders_that_shall_end_with_the_service(unserved: Api) -> None:
     """EX-145: told so, the service stops its traders when it is stopped, and they come back."""
-    api.kill(api.processes[-1])
-    process = await api.start(MESH_TRADERS_STAY="false")
-    await api.create()
-    first = (await api.reaches("RUNNING")).process
+    process = await unserved.start(MESH_TRADERS_STAY="false")
+    await unserved.create()
+    first = (await unserved.reaches("RUNNING")).process
     process.terminate()
-    await until(lambda: api.is_over(process))
-    assert api.trader_processes() == 0
-    await api.start()
-    again = await api.reaches("RUNNING", fence=2)
+    await until(lambda: unserved.is_over(process))
+    assert unserved.trader_processes() == 0
+    await unserved.start()
+    again = await unserved.reaches("RUNNING", fence=2)
     assert again.process.restarts == first.restarts == 0
-    assert (await api.log(contains="fence"))[-1] == "fence 2 safety False"
+    assert (await unserved.log(contains="fence"))[-1] == "fence 2 safety False"
 
 
 async def test_ex146_secrets_go_to_the_holder_of_the_lease(api: Api) -> None:
@@ -181,3 +180,21 @@ async def test_ex146_secrets_go_to_the_holder_of_the_lease(api: Api) -> None:
     arguments = Path(f"/proc/{process.pid}/cmdline").read_text()
     assert "token" not in arguments
     assert "default/C-1" in arguments
+
+
+async def test_ex147_the_real_process_in_safety_mode(unserved: Api) -> None:
+    """EX-147: a trader with its engine, wanted for a flatten alone: it starts without its data,
+    comes back after a kill with all that it recorded, and ends when it is no longer wanted.
+    """
+    await unserved.start(ENGINE="yes")
+    await unserved.create(start=False)
+    await unserved.want_safety("T-1", on=True)
+    first = await unserved.reaches("RUNNING")
+    os.kill(first.process.pid, signal.SIGKILL)
+    second = await unserved.reaches("RUNNING", fence=2)
+    assert second.process.restarts == 1
+    assert second.fact_number > first.fact_number
+    await unserved.want_safety("T-1", on=False)
+    await unserved.traders.StopTrader(stop())
+    await unserved.reaches("STOPPED")
+    assert unserved.trader_processes() == 0

@@ -60,42 +60,42 @@ def what(event: Event) -> str:
     return "DELETED" if change.deleted else pb.TraderState.Name(change.trader.state)[13:]
 
 
-async def test_ex154_a_watch_resumes(api: Api) -> None:
+async def test_ex154_a_watch_resumes(killable: Api) -> None:
     """EX-154: a client that drops anywhere and comes back sees every change of every trader once,
     those too that were made meanwhile; a cursor that is too old gets the oldest usable.
     """
-    await api.create("A-1")
-    await api.reaches("RUNNING", "A-1")
-    everything = await Watcher(api).attach()
-    one = await Watcher(api, trader_ids=["B-1"]).attach()
-    made = await api.create("B-1")
+    await killable.create("A-1")
+    await killable.reaches("RUNNING", "A-1")
+    everything = await Watcher(killable).attach()
+    one = await Watcher(killable, trader_ids=["B-1"]).attach()
+    made = await killable.create("B-1")
     await everything.hear("B-1", "PENDING", "RUNNING")
-    os.kill((await api.reaches("RUNNING", "A-1")).process.pid, signal.SIGKILL)
+    os.kill((await killable.reaches("RUNNING", "A-1")).process.pid, signal.SIGKILL)
     await everything.hear("A-1", "PENDING", "RUNNING")
     for each in ("A-1", "B-1"):
         stop = rpc.StopTraderRequest(request_id=new_id(), trader_id=each)
-        await api.traders.StopTrader(stop)
+        await killable.traders.StopTrader(stop)
         await everything.hear(each, "RUNNING", "STOPPED")
-        await api.reaches("STOPPED", each)
+        await killable.reaches("STOPPED", each)
     delete = rpc.DeleteTraderRequest(request_id=new_id(), trader_id="B-1")
-    await api.traders.DeleteTrader(delete)
+    await killable.traders.DeleteTrader(delete)
     await everything.hear("B-1", "PENDING", "RUNNING", "STOPPED", "DELETED")
     await one.hear("B-1", "PENDING", "RUNNING", "STOPPED", "DELETED")
     assert {trader for trader, _ in one.told} == {made.trader_id}
-    api.kill(api.processes[-1])
-    await api.start()
+    killable.kill(killable.processes[-1])
+    await killable.start()
     for seen, cursor in everything.cursors[:: max(len(everything.cursors) // 8, 1)]:
-        resumed = await Watcher(api, cursor).attach()
+        resumed = await Watcher(killable, cursor).attach()
         rest = sorted(each for each in everything.told[seen:] if each[0] == "A-1")
         while (told := sorted(each for each in resumed.told if each[0] == "A-1")) != rest:
             assert len(told) < len(rest), (told, rest)
             await resumed.step()
-    await _trim(api)
+    await _trim(killable)
     with pytest.raises(AioRpcError) as refused:
-        await Watcher(api, everything.cursors[0][1]).attach()
+        await Watcher(killable, everything.cursors[0][1]).attach()
     failed = unpack(refused.value)
     assert (failed.code, failed.reason) == ("OUT_OF_RANGE", "CURSOR_TRIMMED")
-    await Watcher(api, failed.metadata["oldest_cursor"]).attach()
+    await Watcher(killable, failed.metadata["oldest_cursor"]).attach()
 
 
 async def _trim(api: Api) -> None:
