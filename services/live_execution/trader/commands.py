@@ -82,10 +82,7 @@ class CommandReader:
 
     async def _turn(self) -> None:
         entries = await (self._read_backlog() if self._backlog else self._read())
-        if int(await self._fence(keys=[f"{self._stream}:fence"], args=[self._lease.fence])) > (
-            self._lease.fence
-        ):
-            self._lease.lose()
+        if self._lease.lost:
             return
         for _, command in entries:
             if command.command_id and command.command_id not in self._given:
@@ -95,17 +92,27 @@ class CommandReader:
             self._last = entries[-1][0]
 
     async def _read(self) -> list[tuple[str, TraderCommand]]:
-        answer: Any = await self._client.xread(
-            {self._stream: self._last}, count=_COUNT, block=BLOCK_MS
-        )
+        answer = await self._take(BLOCK_MS)
         if not answer:
             await self._look_back()
         return _entries(answer)
 
+    async def _take(self, block: int | None) -> Any:
+        """Read entries, and the newest fence after them, by one way to Redis and back."""
+        async with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.xread({self._stream: self._last}, count=_COUNT, block=block)
+            pipeline.get(f"{self._stream}:fence")
+            answer, newest = await pipeline.execute()
+        ours = self._lease.fence
+        if int(newest or 0) < ours:
+            newest = await self._fence(keys=[f"{self._stream}:fence"], args=[ours])
+        if int(newest) > ours:
+            self._lease.lose()
+        return answer
+
     async def _read_backlog(self) -> list[tuple[str, TraderCommand]]:
         """Return what an earlier process may have taken already, but for what it did take."""
-        answer: Any = await self._client.xread({self._stream: self._last}, count=_COUNT)
-        entries = _entries(answer)
+        entries = _entries(await self._take(None))
         if not entries:
             self._backlog = False
             return []
