@@ -2,7 +2,9 @@
 
 import asyncio
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from nautilus_trader.cache.cache import Cache
@@ -18,10 +20,20 @@ from nautilus_trader.model.instruments import Instrument
 from mesh.marketdata.v1 import marketdata_pb2 as pb
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
 from meshclient.client import MeshClient
+from meshclient.errors import MeshClientError
 from meshkit.nautilus.instruments import to_nautilus
 from meshnautilus import history
 from meshnautilus.channels import Channel
 from meshnautilus.config import MeshDataClientConfig
+from meshnautilus.seam import Seam
+
+PASSING = {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
+"""Codes of errors that pass by themselves."""
+RETRY_S = 1.0
+LATE = 3
+"""How often a venue is asked again whose history does not reach its own live data yet."""
+OF_VENUES = {pb.DATA_KIND_TRADE_TICK, pb.DATA_KIND_BAR}
+"""Kinds that venues have a history of."""
 
 
 class MeshDataClient(LiveMarketDataClient):
@@ -190,27 +202,53 @@ class MeshDataClient(LiveMarketDataClient):
         )
 
     async def _request_quote_ticks(self, request: messages.RequestQuoteTicks) -> None:
-        rows = await self._history(pb.DATA_KIND_QUOTE_TICK, request.instrument_id, request)
-        self._handle_quote_ticks(request.instrument_id, rows, *_about(request))
+        instrument_id = request.instrument_id
+        channel = Channel(pb.DATA_KIND_QUOTE_TICK, str(instrument_id))
+        await self._tell(channel, request, partial(self._handle_quote_ticks, instrument_id))
 
     async def _request_trade_ticks(self, request: messages.RequestTradeTicks) -> None:
-        rows = await self._history(pb.DATA_KIND_TRADE_TICK, request.instrument_id, request)
-        self._handle_trade_ticks(request.instrument_id, rows, *_about(request))
+        instrument_id = request.instrument_id
+        channel = Channel(pb.DATA_KIND_TRADE_TICK, str(instrument_id))
+        await self._tell(channel, request, partial(self._handle_trade_ticks, instrument_id))
 
     async def _request_bars(self, request: messages.RequestBars) -> None:
         bar_type: BarType = request.bar_type
-        rows = await self._history(pb.DATA_KIND_BAR, bar_type.instrument_id, request, str(bar_type))
-        self._handle_bars(bar_type, rows, *_about(request))
+        channel = Channel(pb.DATA_KIND_BAR, str(bar_type.instrument_id), str(bar_type))
+        await self._tell(channel, request, partial(self._handle_bars, bar_type))
 
-    async def _history(
-        self, kind: int, instrument_id: InstrumentId, request: Any, bar_type: str = ""
-    ) -> list[Any]:
-        await self.need(instrument_id)
-        channel = Channel(kind, str(instrument_id), bar_type)
-        wanted = history.Wanted.of(channel, request, self._clock.timestamp_ns())
-        if self._config.fetch_history and self._config.feed_id and not self._config.replay:
-            await history.fetch(self.mesh, self._config.feed_id, wanted, self._log)
-        return await history.read(self.mesh, wanted)
+    async def _tell(self, channel: Channel, request: Any, handle: Callable[..., None]) -> None:
+        """Tell the history that a request asks for."""
+        await self.need(InstrumentId.from_str(channel.instrument_id))
+        async with self.seam(channel, request) as seam:
+            rows = await self._history(channel, request)
+            for _ in range(LATE if channel.kind in OF_VENUES else 0):
+                if seam.reached_by(rows):
+                    break
+                await asyncio.sleep(RETRY_S)
+                rows = await self._history(channel, request, refresh=True)
+            seam.known += rows
+            handle(rows, *_about(request))
+
+    @asynccontextmanager
+    async def seam(self, channel: Channel, request: Any) -> AsyncIterator[Seam]:
+        """Hold live rows of a channel while its history is told."""
+        yield Seam()  # nothing comes in between where data waits for requests
+
+    async def _history(self, channel: Channel, request: Any, refresh: bool = False) -> list[Any]:
+        """Return what there is. While the mesh is away it waits for it: a hole is not told."""
+        config = self._config
+        while True:
+            wanted = history.Wanted.of(channel, request, self._clock.timestamp_ns())
+            try:
+                if config.fetch_history and config.feed_id and not config.replay:
+                    await history.fetch(self.mesh, config.feed_id, wanted, self._log, refresh)
+                return await history.read(self.mesh, wanted)
+            except MeshClientError as error:
+                if error.code not in PASSING:
+                    self._log.error(f"There is no history of {channel}: {error}")
+                    return []
+                self._log.warning(f"The history of {channel} is waited for: {error}")
+                await asyncio.sleep(error.retry_after or RETRY_S)
 
 
 def _about(request: Any) -> tuple[Any, ...]:

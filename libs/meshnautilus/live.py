@@ -1,6 +1,8 @@
 """Live data of a feed, every tick of it, through restarts of the mesh."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +15,10 @@ from meshclient.batches import Batch
 from meshclient.errors import MeshClientError
 from meshclient.watching import LiveItem
 from meshkit.nautilus.ticks import grouped, objects_of
+from meshnautilus import history
 from meshnautilus.channels import Channel
-from meshnautilus.client import MeshDataClient
+from meshnautilus.client import RETRY_S, MeshDataClient
+from meshnautilus.seam import Seam
 from meshnautilus.snapshots import state_of
 
 TOPIC_GAP = "mesh.data.gap"
@@ -23,7 +27,13 @@ TOPIC_GAP = "mesh.data.gap"
 TOPIC_STATE = "mesh.data.state"
 """Where the message bus says each ``SubscriptionItem`` whose state is told."""
 
-RETRY_S = 1.0
+OPEN_S = 10.0
+"""How long (s) a request waits for its channel to be open at the venue."""
+FIRST_S = 2.0
+"""How long (s) a request waits for the first row of an open channel: then it surely is."""
+GRACE_S = 5.0
+"""How long (s) live data is held for a strategy that asks for history first, then subscribes."""
+TURN_S = 0.001
 MOST_LEVELS = 1_000
 MOST_TEXT = 64
 """Characters that instruments are looked for by."""
@@ -40,6 +50,9 @@ class LiveMeshDataClient(MeshDataClient):
         self._syncing = asyncio.Lock()
         self._watching: asyncio.Task[None] | None = None
         self._seen: dict[Channel, int] = {}
+        self._seams: dict[Channel, Seam] = {}
+        self._states: dict[Channel, int] = {}
+        self._told = asyncio.Event()
 
     async def _connect(self) -> None:
         await self.mesh.feeds.get(self._config.feed_id)
@@ -83,6 +96,9 @@ class LiveMeshDataClient(MeshDataClient):
     async def want(self, channel: Channel) -> None:
         """Subscribe to a channel; many wanted at once go in one call."""
         self._wanted[channel] = None
+        seam = self._seams.get(channel)
+        if seam is not None and not seam.readers:
+            self._join(channel)
         await self._sync()
 
     async def unwant(self, channel: Channel) -> None:
@@ -91,13 +107,83 @@ class LiveMeshDataClient(MeshDataClient):
         self._seen.pop(channel, None)
         await self._sync()
 
+    @asynccontextmanager
+    async def seam(self, channel: Channel, request: Any) -> AsyncIterator[Seam]:
+        """Have live data of a channel before its history is read, and tell it after that.
+
+        Where nobody has subscribed yet it is held until somebody does, at the latest for a moment
+        after the answer. What others hear already is not held up for this one.
+        """
+        if not history.to_now(request):
+            yield Seam()
+            return
+        seam = self._seams.get(channel) or Seam()
+        if channel not in self._wanted:
+            self._seams[channel] = seam
+        seam.readers += 1
+        try:
+            await self._sync()
+            await self._open(channel)
+            if channel in self._seams:
+                await self._flowing(seam)
+            yield seam
+            await self._answered(request)
+        finally:
+            seam.readers -= 1
+            if self._seams.get(channel) is seam and not seam.readers:
+                if channel in self._wanted:
+                    self._join(channel)
+                else:
+                    self.create_task(self._let_go(channel, seam), log_msg="let go")
+
+    async def _open(self, channel: Channel) -> None:
+        """Wait until a channel is open at the venue: what comes from then on is held."""
+        try:
+            async with asyncio.timeout(OPEN_S):
+                while self._states.get(channel, pb.ITEM_STATE_PENDING) == pb.ITEM_STATE_PENDING:
+                    self._told.clear()
+                    await self._told.wait()
+        except TimeoutError:
+            message = "it is not open at the venue yet; rows up to then are in no history"
+            self._on_gap(pb.FeedGap(channel=channel.message(), message=message))
+
+    async def _flowing(self, seam: Seam) -> None:
+        """Wait for the first row: some adapters say that a channel is open when they have asked."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_S):
+                await seam.came.wait()
+
+    async def _answered(self, request: Any) -> None:
+        """Wait until the node has told an answer: it has a queue of its own for them."""
+        asked = request.correlation_id or request.id
+        until = self._loop.time() + GRACE_S
+        # Nautilus has no event for it.
+        while self._msgbus.is_pending_request(asked) and self._loop.time() < until:  # noqa: ASYNC110
+            await asyncio.sleep(TURN_S)
+
+    async def _let_go(self, channel: Channel, seam: Seam) -> None:
+        await asyncio.sleep(GRACE_S)
+        if self._seams.get(channel) is seam and not seam.readers:
+            del self._seams[channel]
+            await self._sync()
+
+    def _join(self, channel: Channel) -> None:
+        """Tell the live rows that were held, but those that the history had."""
+        seam = self._seams.pop(channel)
+        if seam.overrun:
+            message = "more data came than can wait for its history"
+            self._on_gap(pb.FeedGap(channel=channel.message(), message=message))
+        for row in seam.rest():
+            self._handle_data(row)
+
     async def _sync(self) -> None:
         """Bring the subscription to what is wanted."""
         await asyncio.sleep(0)  # others that are wanted in this turn of the loop go along
         async with self._syncing:
-            wanted = list(self._wanted)  # as it is now: more may be wanted meanwhile
+            # As it is now: more may be wanted meanwhile.
+            wanted = list(dict.fromkeys((*self._wanted, *self._seams)))
             add = [channel for channel in wanted if channel not in self._held]
-            remove = [channel for channel in self._held if channel not in self._wanted]
+            remove = [channel for channel in self._held if channel not in wanted]
             if not add and not remove:
                 return
             if self._subscription_id:
@@ -105,6 +191,8 @@ class LiveMeshDataClient(MeshDataClient):
             else:
                 await self._subscribe_all(wanted)
             self._held = set(wanted)
+            for channel in remove:
+                self._states.pop(channel, None)
 
     async def _update(
         self, wanted: list[Channel], add: list[Channel], remove: list[Channel]
@@ -176,11 +264,14 @@ class LiveMeshDataClient(MeshDataClient):
             self._on_state(item)
 
     def _on_rows(self, channel: Channel, rows: list[Data]) -> None:
-        if channel not in self._wanted or not rows:
+        if not rows or not (channel in self._wanted or channel in self._seams):
             return
         self._seen[channel] = rows[-1].ts_init
         if isinstance(rows[0], OrderBookDelta):
             rows = grouped(rows)
+        if channel in self._seams:
+            self._seams[channel].hold(rows)
+            return
         for row in rows:
             self._handle_data(row)
 
@@ -189,7 +280,7 @@ class LiveMeshDataClient(MeshDataClient):
         self._on_state(snapshot.item)
         channel = Channel.of(snapshot.item.channel)
         data = state_of(snapshot.latest) if snapshot.HasField("latest") else None
-        if channel not in self._wanted or data is None:
+        if channel not in self._wanted or channel in self._seams or data is None:
             return
         known = self._seen.get(channel, -1)
         if data.ts_init > known or isinstance(data, OrderBookDeltas):
@@ -204,6 +295,8 @@ class LiveMeshDataClient(MeshDataClient):
 
     def _on_state(self, item: pb.SubscriptionItem) -> None:
         channel = Channel.of(item.channel)
+        self._states[channel] = item.state
+        self._told.set()
         self._msgbus.publish(TOPIC_STATE, item)
         if item.state == pb.ITEM_STATE_FAILED:
             self._log.error(f"{channel} failed: {item.reason}. {item.message}")

@@ -81,6 +81,10 @@ class Fuse:
         if not self.blown:
             self._watcher.stopped(component)
 
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Do something some seconds of the wall later."""
+        self._loop.call_later(seconds, action)
+
     def end(self) -> None:
         """End what the component has left elsewhere."""
         while self.endings:

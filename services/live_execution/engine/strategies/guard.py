@@ -16,6 +16,7 @@ from nautilus_trader.execution.algorithm import ExecAlgorithm
 from nautilus_trader.trading.strategy import Strategy
 
 from services.live_execution.engine.strategies.fuse import Fuse, Handler
+from services.live_execution.engine.strategies.seams import with_seams
 
 SWALLOWED = ("on_instrument",)
 """Handlers whose exceptions Nautilus logs and forgets: their own fuse sees them."""
@@ -38,6 +39,7 @@ def guarded(component: type, fuse: Fuse) -> type:
     body |= {name: _historical(component, name, fuse) for name in dir(base) if _is_old(name)}
     body |= {name: _ending(component, name, fuse) for name in ENDING if hasattr(base, name)}
     body |= {name: _in_thread(component, name, fuse) for name in IN_THREADS}
+    body |= with_seams(component, body, fuse, component._msgbus.__get__)  # type: ignore[attr-defined]  # every component has one
     body["start"] = _start(component, fuse)
     body["register_base"] = _register_base(component, fuse)
     body["on_fault"] = _unless_blown(component, "on_fault", fuse)

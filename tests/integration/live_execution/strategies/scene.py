@@ -83,11 +83,14 @@ class Client(PlayingClient):
     data: list[Data]
     history: Sequence[Any] = ()
     asked: list[Any]
+    gate: asyncio.Event | None = None
 
     async def _connect(self) -> None:
         type(self).asked = []
 
     async def _request_bars(self, request: Any) -> None:
+        if self.gate is not None:
+            await self.gate.wait()
         rows, about = self._answer(request)
         self._handle_bars(request.bar_type, rows, *about)
 
@@ -97,7 +100,7 @@ class Client(PlayingClient):
 
     def _answer(self, request: Any) -> tuple[list[Any], tuple[Any, ...]]:
         self.asked.append(request)
-        start, end = request.start.value, request.end.value
+        start, end = request.start.value, max(request.end.value, self._clock.timestamp_ns())
         rows = [row for row in self.history if start <= row.ts_init <= end]
         return rows, (request.id, request.start, request.end, request.params)
 
