@@ -30,7 +30,7 @@ def restore(kernel: NautilusKernel, restored: Restored) -> Memory:
         snapshots.load(restored.snapshot, ledger)
     for _, body in restored.facts:
         ledger.apply(TraderFact.FromString(body))
-    ledger.holdings.settle()
+    ledger.finish()
     _fill_cache(kernel, ledger)
     _continue_positions(kernel, ledger.memory)
     return ledger.memory

@@ -9,7 +9,6 @@ from nautilus_trader.core.fsm import InvalidStateTrigger
 from nautilus_trader.model.currencies import Currency
 from nautilus_trader.model.enums import ContingencyType, OrderStatus, OrderType
 from nautilus_trader.model.events import (
-    AccountState,
     OrderEvent,
     OrderFilled,
     OrderInitialized,
@@ -33,6 +32,7 @@ class Ledger:
         self.currencies: dict[str, Currency] = {}
         self.instruments: dict[str, Any] = {}
         self.accounts: dict[str, Account] = {}
+        self._states: dict[str, pb.TraderFact] = {}
         self.orders: dict[str, Order] = {}
         self.holdings = Positions()
         self.order_positions: dict[str, str] = {}
@@ -50,7 +50,7 @@ class Ledger:
         elif kind == "position":
             self._position(fact)
         elif kind == "account":
-            self.account(from_fact(fact))
+            self.account(fact)
         elif kind in {"instrument", "currency"}:
             self.define(fact)
         learn(self.memory, fact)
@@ -65,13 +65,22 @@ class Ledger:
         else:
             self.instruments[made.id.value] = made
 
-    def account(self, state: AccountState) -> None:
-        """Take the state of an account."""
-        account = self.accounts.get(state.account_id.value)
-        if account is None:
-            self.accounts[state.account_id.value] = AccountFactory.create(state)
+    def account(self, fact: pb.TraderFact) -> None:
+        """Take the state of an account: the first one at once, of the others the last in the end.
+
+        Most facts are states of accounts, and each of them holds the whole.
+        """
+        key = fact.account.account_id
+        if key in self.accounts:
+            self._states[key] = fact
         else:
-            account.apply(state)
+            self.accounts[key] = AccountFactory.create(from_fact(fact))
+
+    def finish(self) -> None:
+        """Bring to an end what waits for a fact that never came."""
+        self.holdings.settle()
+        for key, fact in self._states.items():
+            self.accounts[key].apply(from_fact(fact))
 
     def order(self, event: pb.OrderEvent, fact: pb.TraderFact) -> OrderEvent | None:
         """Take an event of an order; return it if it has done something."""
@@ -123,7 +132,7 @@ class Ledger:
                 self._tie(linked.value, position.id)
 
     def _tie(self, key: str, position_id: PositionId) -> None:
-        """Tie an order to a position as the cache does (its own field none but Nautilus can set)."""
+        """Tie an order to a position as the cache does (its own field only Nautilus sets)."""
         if key in self.orders:
             self.order_positions.setdefault(key, position_id.value)
 

@@ -178,7 +178,7 @@ def _account(account: Any, trader_id: str) -> _Account:
 
 def _load_account(account: _Account, ledger: Ledger) -> None:
     for each in account.states:
-        ledger.account(from_fact(pb.TraderFact.FromString(each)))
+        ledger.account(pb.TraderFact.FromString(each))
     for paid in account.commissions:
         ledger.accounts[account.account_id].update_commissions(Money.from_str(paid))
 

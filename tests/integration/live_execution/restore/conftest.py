@@ -9,7 +9,7 @@ from integration.live_execution.restore.busy import Busy, BusyConfig, Scene, quo
 from services.live_execution.engine.memory import Memory
 from services.live_execution.engine.snapshots import make
 
-COUNT = 500
+COUNT = 300
 
 
 class Played(Scene):
