@@ -131,7 +131,6 @@ async def test_ex144_a_trader_that_does_not_answer(api: Api) -> None:
     os.kill(pid, signal.SIGCONT)
     assert (await api.reaches("RUNNING", "S-1")).process.pid == pid
     os.kill(pid, signal.SIGSTOP)
-    await api.reaches("DEGRADED", "S-1")
     await api.want_safety("S-1", on=True)
     await api.reaches("RUNNING", "S-1", fence=2)
     assert "fence 2 safety True" in await api.log("S-1")
