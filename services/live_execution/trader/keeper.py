@@ -18,6 +18,9 @@ from services.live_execution.trader.ports import HaltNotice
 POLL_S = 0.2
 """Seconds between looks at the latch in Redis."""
 
+HUNG_S = 1.0
+"""Seconds after which a Redis that does not answer is away."""
+
 LOOK_S = 0.5
 """Seconds between looks at PostgreSQL's halts while one is in force, or Redis is away."""
 
@@ -94,7 +97,8 @@ class Keeper:
         while True:
             keys = self._latch.keys
             try:
-                values: list[Any] = await self._client.mget(keys)
+                async with asyncio.timeout(HUNG_S):
+                    values: list[Any] = await self._client.mget(keys)
                 self._latch.seen(keys, values)
                 self._latch_link.up()
             except ERRORS as error:

@@ -68,11 +68,11 @@ class Queries:
     async def _answer(self, fields: dict[bytes, bytes]) -> None:
         if int(fields.get(b"d", b"0")) < time.time() * 1000:
             return
-        answerer = self.answerers.get(fields[b"k"].decode())
+        answerer = self.answerers.get(fields.get(b"k", b"").decode())
         if answerer is None or self._lease.lost:
             return
-        answer = await self._ask(answerer, fields[b"p"])
-        key = self._lease.key.reply(fields[b"i"].decode())
+        answer = await self._ask(answerer, fields.get(b"p", b""))
+        key = self._lease.key.reply(fields.get(b"i", b"").decode())
         try:
             async with self._client.pipeline() as pipeline:
                 pipeline.rpush(key, answer)

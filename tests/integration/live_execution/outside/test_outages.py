@@ -1,6 +1,7 @@
 """What is sent and what is not while a store is away, and while a halt is in force."""
 
 import asyncio
+import resource
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -24,6 +25,7 @@ from integration.live_execution.outside.kit import (
 from mesh.execution.v1.order_pb2 import TraderCommand
 from services.live_execution.names import EVERYTHING
 from services.live_execution.names import latch as latch_key
+from services.live_execution.trader.errors import JournalBroken
 from services.live_execution.trader.latch import Latch
 from services.live_execution.trader.outside import TraderOutside
 from services.live_execution.trader.ports import HaltNotice, Standing
@@ -141,6 +143,21 @@ async def test_ex_114_without_both_stores_it_journals_and_reduces(far: Far) -> N
     async with far.world.outside(**TERMS) as outside:
         assert len((await outside.restored()).facts) == 2
     assert [n for n, _ in await far.near.stored()] == [1, 2]
+
+
+async def test_ex_101_nothing_is_sent_that_cannot_be_journalled(world: World) -> None:
+    """EX-101: with a full disk a record is refused, and so is all sending, cancels too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    async with world.outside() as outside:
+        outside.record(initialized("a"))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
+        try:
+            with pytest.raises(JournalBroken):
+                outside.record(initialized("b" * 300))
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert _may(outside) == _may(outside, cancel=True) == "TRADER_FAILED"
+    assert [n for n, _ in await world.stored()] == [1]
 
 
 SCOPES = ["all", f"venue:{VENUE}", f"trader:{KEY.trader_id}", f"strategy:{KEY.trader_id}:001"]
