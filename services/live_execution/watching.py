@@ -7,7 +7,7 @@ from google.protobuf.any_pb2 import Any as Packed
 
 from mesh.events.v1.events_pb2 import Event
 from mesh.execution.v1.events_pb2 import TraderFact
-from mesh.execution.v1.trader_pb2 import TraderChanged
+from mesh.execution.v1.trader_pb2 import TRADER_STATE_STOPPED, TraderChanged
 from mesh.execution.v1.trader_service_pb2 import WatchTradersRequest, WatchTradersResponse
 from meshkit.watch import Batch, Checkpoint, WatchHub, filter_hash
 from services.live_execution.names import AREA, TraderKey
@@ -80,7 +80,10 @@ def is_state(event: Event, project: str, named: frozenset[str]) -> bool:
     if event.stream == AREA:
         return event.payload.Is(TraderChanged.DESCRIPTOR)
     fact = fact_of(event)
-    return fact is not None and fact.WhichOneof("fact") in TOLD
+    if fact is None or fact.WhichOneof("fact") not in TOLD:
+        return False
+    # It is STOPPED when its process is gone: the service says so. Its own word comes before that.
+    return fact.trader.trader.state != TRADER_STATE_STOPPED
 
 
 def fact_of(event: Event) -> TraderFact | None:
