@@ -9,7 +9,7 @@ from integration.streams.kit import STREAM, happen, tell, text_of
 from mesh.events.v1.events_pb2 import Event
 from meshkit import context, facts
 from meshkit.database import Database
-from meshkit.facts import FactLog, Head, StaleFence
+from meshkit.facts import FactLog, Head, HeadMoved, StaleFence
 
 
 async def test_numbers_have_no_holes_and_follow_commits(database: Database) -> None:
@@ -25,6 +25,33 @@ async def test_numbers_have_no_holes_and_follow_commits(database: Database) -> N
     async with database.connection() as connection:
         found = await facts.read(connection, STREAM, 0)
     assert [fact.number for fact in found] == list(range(1, done.count(None) + 1))
+
+
+async def test_many_facts_and_their_changes_are_one_step(database: Database) -> None:
+    """Facts numbered by their writer go on from the head, with what they change; where the head
+    is another, or the fence is stale, neither happens.
+    """
+    note = "INSERT INTO consumed (consumer, event_id) SELECT {0}, {1} FROM head"
+    async with database.connection() as connection:
+
+        async def append(first: int, fence: int, name: str) -> None:
+            events = [b"one", b"two"]
+            also = [(note, ["group", name])]
+            await facts.append_many(connection, STREAM, first, events, fence=fence, also=also)
+
+        await append(1, 1, "first")
+        await append(3, 2, "second")
+        for first in (2, 4, 6):
+            with pytest.raises(HeadMoved):
+                await append(first, 2, "moved")
+        with pytest.raises(StaleFence):
+            await append(5, 1, "stale")
+        with pytest.raises(HeadMoved):
+            await facts.append_many(connection, "facts:testing:other", 2, [b"hole"])
+        found = await facts.read(connection, STREAM, 0)
+        names = await connection.fetch("SELECT event_id FROM consumed ORDER BY event_id")
+    assert [fact.number for fact in found] == [1, 2, 3, 4]
+    assert [row["event_id"] for row in names] == ["first", "second"]
 
 
 async def test_an_event_says_who_what_and_why(database: Database) -> None:
