@@ -26,6 +26,8 @@ class Launching:
         A trader's lease, and how long before its end it sends nothing more.
     stop_s
         What a trader has to stop in order before it is killed.
+    end_s
+        The same, when all of them end with this service.
     settle_s
         What a trader that is stopped has to cancel its orders and close its positions before.
     silence_s
@@ -47,6 +49,7 @@ class Launching:
     lease_s: float = 10.0
     margin_s: float = 2.0
     stop_s: float = 30.0
+    end_s: float = 10.0
     settle_s: float = 20.0
     silence_s: float = 5.0
     most_deaths: int = 5
@@ -127,6 +130,7 @@ def _launching(env: Env) -> Launching:
         lease_s=env.number("MESH_TRADER_LEASE_S", usual.lease_s, minimum=1.0),
         margin_s=env.number("MESH_TRADER_MARGIN_S", usual.margin_s, minimum=0.1),
         stop_s=env.number("MESH_TRADER_STOP_S", usual.stop_s, minimum=1.0),
+        end_s=env.number("MESH_TRADERS_END_S", usual.end_s, minimum=1.0),
         settle_s=env.number("MESH_TRADER_SETTLE_S", usual.settle_s, minimum=1.0),
         silence_s=env.number("MESH_TRADER_SILENCE_S", usual.silence_s, minimum=0.5),
         most_deaths=env.integer("MESH_TRADER_DEATHS", usual.most_deaths, minimum=1),

@@ -66,8 +66,11 @@ class Keeper:
 
     async def stop(self) -> None:
         """End the process, in order if it can; ``bury`` follows."""
+        ends = asyncio.get_running_loop().time() + self.means.config.end_s
         while self.process is not None and not self.process.dead:
             self._end(self.process)
+            if asyncio.get_running_loop().time() >= ends:
+                self.process.kill()
             await asyncio.sleep(0.02)
 
     def let_go(self) -> None:

@@ -48,7 +48,7 @@ class Reconciler:
                 await task
         try:
             with suppress(*ERRORS):
-                async with asyncio.timeout(self._means.config.stop_s + 5):
+                async with asyncio.timeout(self._means.config.end_s + 5):
                     await self._leave()
         finally:
             for keeper in self._keepers.values():
