@@ -101,6 +101,8 @@ class Running:
             self.node.trader.add_strategy(desk)
         self._add_strategies(memory)
         if isinstance(self.node, DataTimeNode):
+            if memory.clock_ns:
+                self.node.driver.go_on()
             # What strategies save never knows data that is played again.
             self._clockwork = Clockwork(self.node, self.outside, self.strategies.save_all)
             self.kernel.msgbus.subscribe(TOPIC_ENDED, self._on_replay_ended)

@@ -106,6 +106,10 @@ class DataTimeDriver:
         finally:
             self._playing = False
 
+    def go_on(self) -> None:
+        """Settle orders that come before the first row: sandboxes know their market already."""
+        self._stepped = True
+
     def advance_to(self, ts_ns: int) -> None:
         """Run time on to ``ts_ns`` without data, with the events up to and at it."""
         self._step_time(lambda: self._timeline.advance(ts_ns))

@@ -203,11 +203,15 @@ class Bench:
 
 @asynccontextmanager
 async def trading(
-    journal: Path, spec: pb.TraderSpec, made: Callable[[Running], None] = lambda trader: None
+    journal: Path,
+    spec: pb.TraderSpec,
+    made: Callable[[Running], None] = lambda trader: None,
+    *,
+    market: bool = True,
 ) -> AsyncIterator[Bench]:
     """Run a trader as its process does, until the block ends: then it drains and stops.
 
-    ``made`` may add to it before it starts.
+    ``made`` may add to it before it starts. ``market``: there is one, of 50000 to 50001.
     """
     outside = LocalOutside(journal)
     if not outside.facts:
@@ -227,7 +231,8 @@ async def trading(
     bench = Bench(told.result(), outside)
     try:
         await bench.state(pb.TRADER_STATE_RUNNING)
-        await bench.quote(50000, 50001)
+        if market:
+            await bench.quote(50000, 50001)
         yield bench
     finally:
         signal.raise_signal(signal.SIGTERM)

@@ -15,7 +15,9 @@ Trading = Callable[..., AbstractAsyncContextManager[Bench]]
 def run_trader(tmp_path: Path) -> Trading:
     """Return what runs a trader with other parts of its spec; runs of a test follow each other."""
     journal = tmp_path / "journal"
-    return lambda made=lambda trader: None, **spec: trading(journal, spec_of(**spec), made)
+    return lambda made=lambda trader: None, market=True, **spec: trading(
+        journal, spec_of(**spec), made, market=market
+    )
 
 
 @pytest.fixture
