@@ -1,5 +1,6 @@
 """A whole mesh for the tests of ``meshctl``: started once, with its sample and first run."""
 
+import contextlib
 import json
 import os
 import select
@@ -13,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from meshclient.cli.main import app
 from running_mesh import RunningMesh, start_mesh
 
 ENTRY = [sys.executable, "-c", "from meshclient.cli.main import run; run()"]
@@ -63,6 +66,21 @@ class Meshctl:
         )
 
 
+class Here(Meshctl):
+    """Runs ``meshctl`` in this process: a start of an interpreter takes longer than most commands.
+
+    Not within an event loop: a command runs one of its own.
+    """
+
+    def __call__(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        """Run a command and return what it printed; its exit code must be ``code``."""
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(app, list(arguments), env=self.env, prog_name="meshctl")
+        assert done.exit_code == code, f"{arguments}: {done.output}"
+        assert "Traceback" not in done.stderr
+        return subprocess.CompletedProcess(arguments, code, done.stdout, done.stderr)
+
+
 def read_terminal(terminal: int, until: Any) -> str:
     """Return what a terminal shows until a condition holds, or its program has ended."""
     text, end = "", time.monotonic() + 60
@@ -95,3 +113,9 @@ def meshctl(mesh: RunningMesh, tmp_path: Path) -> Meshctl:
     """Give ``meshctl`` with the profile that the mesh wrote, in an empty folder."""
     env = {key: value for key, value in mesh.env.items() if key not in ("COLUMNS", "LINES")}
     return Meshctl({**env, "PYTHONPATH": ":".join(sys.path)}, tmp_path)
+
+
+@pytest.fixture
+def here(meshctl: Meshctl) -> Here:
+    """Give ``meshctl`` in this process, with the profile that the mesh wrote."""
+    return Here(meshctl.env, meshctl.folder)

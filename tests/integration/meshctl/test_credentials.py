@@ -3,13 +3,15 @@
 import os
 import pty
 import subprocess
+import termios
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from integration.meshctl.conftest import ENTRY, Meshctl, read_terminal
+from integration.meshctl.conftest import ENTRY, Here, Meshctl, read_terminal
 from running_mesh import RunningMesh
 
 pytestmark = pytest.mark.timeout(300)
@@ -28,11 +30,12 @@ def typed(meshctl: Meshctl) -> Iterator[str]:
         stdout=theirs,
         stderr=theirs,
     )
-    os.close(theirs)
     shown = ""
     for field, secret in (("api_key", KEY), ("api_secret", SECRET)):
         shown += read_terminal(ours, until=lambda text, field=field: field in text)
+        _until_silent(theirs)
         os.write(ours, f"{secret}\n".encode())
+    os.close(theirs)
     shown += read_terminal(ours, until=lambda text: False)
     assert child.wait(30) == 0, shown
     assert KEY not in shown  # what is typed is not echoed
@@ -41,21 +44,25 @@ def typed(meshctl: Meshctl) -> Iterator[str]:
     meshctl("credential", "rm", "typed", "--yes")
 
 
-def test_ex_209_no_secret_is_anywhere_in_a_mesh(
-    meshctl: Meshctl, mesh: RunningMesh, typed: str
-) -> None:
+def _until_silent(terminal: int) -> None:
+    """Wait until a terminal does not echo what is typed: the prompt comes a moment before that."""
+    end = time.monotonic() + 30
+    while termios.tcgetattr(terminal)[3] & termios.ECHO:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_ex_209_no_secret_is_anywhere_in_a_mesh(here: Here, mesh: RunningMesh, typed: str) -> None:
     """EX-209: secrets by prompt, file and stdin are in no file of a running mesh, its databases and
     logs among them, in no environment or argument of its processes, and in no output.
     """
-    told = [meshctl("credential", "get", typed).stdout, meshctl("credential", "ls").stdout]
-    (meshctl.folder / "new.yaml").write_text(f"api_key: {NEW}\napi_secret: {NEW}\n")
-    rotated = meshctl.json("credential", "rotate", typed, "--from", "new.yaml", "--expires", "9d")
+    told = [here("credential", "get", typed).stdout, here("credential", "ls").stdout]
+    (here.folder / "new.yaml").write_text(f"api_key: {NEW}\napi_secret: {NEW}\n")
+    rotated = here.json("credential", "rotate", typed, "--from", "new.yaml", "--expires", "9d")
     assert rotated["rotated_time"]
     assert rotated["expire_time"]
     told.append(str(rotated))
-    told.append(
-        str(meshctl.error("credential", "create", typed, "okx", "--from", "new.yaml", code=2))
-    )
+    told.append(str(here.error("credential", "create", typed, "okx", "--from", "new.yaml", code=2)))
     secrets = [each.encode() for each in (KEY, SECRET, NEW)]
     for name, content in (*_processes(mesh), *_files(mesh.data), ("told", str(told).encode())):
         assert not [secret for secret in secrets if secret in content], name
@@ -83,18 +90,18 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
                 continue
 
 
-def test_ex_209_bad_input_and_what_is_not_there(meshctl: Meshctl) -> None:
+def test_ex_209_bad_input_and_what_is_not_there(here: Here) -> None:
     """EX-209: secrets are not taken as arguments; bad ones and bad files are named, not shown."""
-    assert meshctl.error("credential", "get", "nope", code=4)["reason"] == "CREDENTIAL_NOT_FOUND"
-    assert meshctl.error("credential", "create", "x", "binance", code=2)["reason"] == "USAGE"
-    (meshctl.folder / "bad.yaml").write_text(f"api_key: [{SECRET}")
-    done = meshctl("credential", "create", "x", "binance", "--from", "bad.yaml", code=2)
+    assert here.error("credential", "get", "nope", code=4)["reason"] == "CREDENTIAL_NOT_FOUND"
+    assert here.error("credential", "create", "x", "binance", code=2)["reason"] == "USAGE"
+    (here.folder / "bad.yaml").write_text(f"api_key: [{SECRET}")
+    done = here("credential", "create", "x", "binance", "--from", "bad.yaml", code=2)
     assert SECRET not in done.stdout + done.stderr
-    (meshctl.folder / "half.json").write_text(f'{{"api_key": "{SECRET}"}}')
-    error = meshctl.error("credential", "create", "x", "binance", "--from", "half.json", code=2)
+    (here.folder / "half.json").write_text(f'{{"api_key": "{SECRET}"}}')
+    error = here.error("credential", "create", "x", "binance", "--from", "half.json", code=2)
     assert (error["reason"], error["metadata"]["field"]) == ("CREDENTIAL_INVALID", "api_secret")
     assert SECRET not in str(error)
-    (meshctl.folder / "swap.json").write_text(f'{{"{SECRET}": "api_key"}}')
-    error = meshctl.error("credential", "create", "x", "binance", "--from", "swap.json", code=2)
+    (here.folder / "swap.json").write_text(f'{{"{SECRET}": "api_key"}}')
+    error = here.error("credential", "create", "x", "binance", "--from", "swap.json", code=2)
     assert SECRET not in str(error)
-    assert meshctl.json("credential", "ls") == []
+    assert here.json("credential", "ls") == []
