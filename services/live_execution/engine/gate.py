@@ -14,7 +14,9 @@ from nautilus_trader.model.orders import Order
 
 from mesh.execution.v1.events_pb2 import OrderIntent, TraderFact
 from services.live_execution.engine.desk import SAFETY, Desk
-from services.live_execution.trader.ports import Outside, Refusal
+from services.live_execution.engine.intents_forgotten import refusal_of_used
+from services.live_execution.engine.remembering import Remembering
+from services.live_execution.trader.ports import Refusal
 
 READS = ("query_order", "query_account")
 
@@ -42,7 +44,7 @@ class Gate:
     def __init__(
         self,
         kernel: Any,
-        outside: Outside,
+        outside: Remembering,
         bounds: Bounds,
         safety: Desk,
         settled: Callable[[Iterable[str]], None],
@@ -63,6 +65,9 @@ class Gate:
 
     def refusal(self, order: Order) -> Refusal | None:
         """Return why a new order may not be sent now."""
+        used = refusal_of_used(order, self._outside.memory)
+        if used is not None:
+            return used
         tag = self._tag(order)
         reducing = tag == SAFETY or self._bounds.reduces(order)
         outside = self._outside.refusal(

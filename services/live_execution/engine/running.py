@@ -24,6 +24,7 @@ from services.live_execution.engine.gate import Gate
 from services.live_execution.engine.halting import Halting, halted_tags
 from services.live_execution.engine.health import Health
 from services.live_execution.engine.intents import settle_unsent
+from services.live_execution.engine.intents_forgotten import pass_over_forgotten
 from services.live_execution.engine.intents_resolving import Resolver
 from services.live_execution.engine.limits import Limits
 from services.live_execution.engine.limits_watch import LimitWatch
@@ -92,6 +93,7 @@ class Running:
         self._snapshot_number = restored.snapshot_number
         self._capture.begin(memory)
         settle_unsent(self.kernel, memory, self._real)
+        pass_over_forgotten(self.kernel, memory)
         # In safety mode there is no data: the sandboxes close at the last recorded prices.
         safe = self._ticket.safety_mode
         marks = last_known(self.kernel.cache, memory.marks) if safe else {}
@@ -153,6 +155,7 @@ class Running:
         """Start the node; return why it did not start, None when it runs."""
         self.outside.on_halt(self._on_halts)
         failed = await start(self.node)
+        self.watch.look()  # the day begins before its first fill
         self._started = True
         self.halting.on_halts(self.states.halts)
         self.outside.on_standing(self.health.on_standing)
