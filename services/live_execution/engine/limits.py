@@ -81,7 +81,7 @@ class Limits:
         whole = command.quantity.as_decimal()
         return (
             self._too_large(order, instrument, whole, command.price)
-            or self._too_far(order, more)
+            or self._too_far(order, whole - order.filled_qty.as_decimal())
             or self._too_much(order, more)
         )
 

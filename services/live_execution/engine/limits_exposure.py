@@ -29,13 +29,16 @@ class Exposure:
         self.lacks = ""
 
     def value(self, order: Order | None = None, quantity: Decimal = Decimal(0)) -> Decimal | None:
-        """Return what there is, with ``quantity`` more of an order; None when it is not known."""
-        held, buys, sells = self._held(), self._working(OrderSide.BUY), {}
-        sells = self._working(OrderSide.SELL)
+        """Return what there is; None when it is not known.
+
+        With an ``order`` that is not at work yet, or is to be made larger: and ``quantity`` of it.
+        """
+        held = self._held()
+        buys, sells = self._working(OrderSide.BUY), self._working(OrderSide.SELL)
         if order is not None:
             place = (order.instrument_id, order.strategy_id)
             side = buys if order.side == OrderSide.BUY else sells
-            side[place] = self._others(side, place, order) + quantity
+            side[place] = side.get(place, Decimal(0)) + quantity
         total = Decimal(0)
         for place in {*held, *buys, *sells}:
             net = held.get(place, Decimal(0))
@@ -61,12 +64,6 @@ class Exposure:
                 place = (order.instrument_id, order.strategy_id)
                 found[place] = found.get(place, Decimal(0)) + order.leaves_qty.as_decimal()
         return found
-
-    def _others(self, side: dict[Place, Decimal], place: Place, order: Order) -> Decimal:
-        """Return what is at work without the order itself, where it is among that already."""
-        counted = (order.is_open or order.is_inflight) and not order.is_reduce_only
-        own = order.leaves_qty.as_decimal() if counted and order.is_inflight else Decimal(0)
-        return side.get(place, Decimal(0)) - own
 
     def _worth(self, instrument_id: InstrumentId, quantity: Decimal) -> Decimal | None:
         instrument = self._cache.instrument(instrument_id)

@@ -61,6 +61,7 @@ class LimitWatch:
     def on_position(self, fact: ev.TraderFact) -> None:
         """Take a position event that was recorded."""
         if self._day is not None:
+            self._day.roll(self._kernel.clock.timestamp_ns())
             self._day.take(fact.position)
 
     def look(self) -> None:

@@ -62,6 +62,9 @@ async def test_position(run_trader: Trading) -> None:
         assert await denied(trader, quantity="1.5") == ""
         assert await denied(trader, type="LIMIT", price="49000", quantity="0.5") == ""
         assert "max_position" in await denied(trader, quantity="0.1")
+        resting = trader.cache.orders_open()[0].client_order_id.value
+        await trader.modify(resting, quantity="0.6")
+        assert trader.events(resting)[-1] == "MODIFY_REJECTED"
         assert await denied(trader, side="SELL", quantity="1.5") == ""
         assert "max_position" in await denied(trader, side="SELL", quantity="2.1")
 
