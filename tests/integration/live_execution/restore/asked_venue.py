@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from nautilus_trader.common.providers import InstrumentProvider
 from nautilus_trader.config import LoggingConfig
@@ -32,12 +32,19 @@ from nautilus_trader.model.enums import (
     OrderType,
     TimeInForce,
 )
-from nautilus_trader.model.identifiers import AccountId, ClientId, TradeId, VenueOrderId
+from nautilus_trader.model.identifiers import (
+    AccountId,
+    ClientId,
+    ClientOrderId,
+    TradeId,
+    VenueOrderId,
+)
 from nautilus_trader.model.objects import AccountBalance, Money
 
 from integration.live_execution.restore.busy import BINANCE, SPOT, TRADER, Kept
 from services.live_execution.engine.capture import Capture
 from services.live_execution.engine.intents import settle_unsent
+from services.live_execution.engine.intents_forgotten import pass_over_forgotten
 from services.live_execution.engine.intents_resolving import Pace, Resolver
 from services.live_execution.engine.remembering import Remembering
 from services.live_execution.engine.restoring import restore
@@ -54,6 +61,8 @@ class AskedVenue(LiveExecutionClient):
 
     answers: Answers
     account_answers = True
+    listed: tuple[str, ...] = ()
+    """Client order ids of the filled orders that it reports at a start."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, msgbus: Any, cache: Any, clock: Any):
         super().__init__(
@@ -95,8 +104,9 @@ class AskedVenue(LiveExecutionClient):
         return type(self).answers(self, command)
 
     async def generate_order_status_reports(self, command: Any) -> list[OrderStatusReport]:
-        """Say nothing of orders when the node starts."""
-        return []
+        """Report filled orders that the node may know, when it starts."""
+        ids = [ClientOrderId(each) for each in self.listed]
+        return [self.report(_Asked(each), OrderStatus.FILLED, "1") for each in ids]
 
     async def generate_fill_reports(self, command: Any) -> list[FillReport]:
         """Give the fills."""
@@ -107,7 +117,7 @@ class AskedVenue(LiveExecutionClient):
         return []
 
     def report(
-        self, command: GenerateOrderStatusReport, status: OrderStatus, filled: str = "0"
+        self, command: "GenerateOrderStatusReport | _Asked", status: OrderStatus, filled: str = "0"
     ) -> OrderStatusReport:
         """Return what the venue has of an order to buy 1 at 40,000."""
         self.fills = [self._fill(command, filled)] if filled != "0" else []
@@ -130,7 +140,7 @@ class AskedVenue(LiveExecutionClient):
             avg_px=SPOT.make_price(40_000).as_decimal(),
         )
 
-    def _fill(self, command: GenerateOrderStatusReport, filled: str) -> FillReport:
+    def _fill(self, command: "GenerateOrderStatusReport | _Asked", filled: str) -> FillReport:
         return FillReport(
             account_id=ACCOUNT,
             instrument_id=SPOT.id,
@@ -146,6 +156,12 @@ class AskedVenue(LiveExecutionClient):
             ts_init=3,
             client_order_id=command.client_order_id,
         )
+
+
+class _Asked(NamedTuple):
+    """A question about an order."""
+
+    client_order_id: ClientOrderId
 
 
 class _Factory(LiveExecClientFactory):
@@ -168,11 +184,16 @@ class Successor:
 
 @asynccontextmanager
 async def restored_node(
-    kept: Kept, answers: Answers, real: frozenset[str] = frozenset({"BINANCE"})
+    kept: Kept,
+    answers: Answers,
+    real: frozenset[str] = frozenset({"BINANCE"}),
+    *,
+    listed: tuple[str, ...] = (),
+    forgotten: tuple[str, ...] = (),
 ) -> AsyncIterator[Successor]:
     """Restore a node from facts, start it, and let it ask; ``real`` are the venues that live on."""
     AskedVenue.answers = answers
-    AskedVenue.account_answers = True
+    AskedVenue.account_answers, AskedVenue.listed = True, listed
     loop = asyncio.get_running_loop()
     config = TradingNodeConfig(
         trader_id=TRADER,
@@ -189,7 +210,9 @@ async def restored_node(
     memory = restore(node.kernel, kept.restored())
     outside.remember(memory, len(kept.facts))
     capture.begin(memory)
+    memory.forgotten.update(dict.fromkeys(forgotten))
     settle_unsent(node.kernel, memory, real)
+    pass_over_forgotten(node.kernel, memory)
     run = asyncio.create_task(node.run_async())
     await until(lambda: node.trader.is_running)
     asking = asyncio.create_task(Resolver(node.kernel, outside, real, PACE).run())

