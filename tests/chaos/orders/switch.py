@@ -73,15 +73,15 @@ class Switch:
         made = await self.at.client.orders.submit(name, BTC, "BUY", "0.02", wait="terminal")
         assert made.order.status == enums.ORDER_STATUS_FILLED, made.order.reason
 
-    async def pid(self, name: str) -> int:
-        """Return a trader's process."""
-        return (await self.at.client.traders.get(name)).process.pid
+    async def quoted(self, name: str) -> None:
+        """Wait until a trader has a market to buy at."""
+        async with asyncio.timeout(60):
+            while not (await self.at.client.orders.preview(name, BTC, "BUY", "0.02")).price:
+                await asyncio.sleep(0.1)
 
-    async def signal(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to a trader's process and return its pid."""
-        pid = await self.pid(name)
-        os.kill(pid, number)
-        return pid
+    async def signal(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a trader's process."""
+        os.kill((await self.at.client.traders.get(name)).process.pid, number)
 
     async def flat(self, flatten_id: str) -> pb.Flatten:
         """Wait for the end of a flatten, and check that FLAT is no mere word."""
@@ -118,20 +118,38 @@ class Switch:
     async def _denied(self, name: str) -> Sequence[object]:
         return await self.at.client.orders.list(name, statuses=["denied"])
 
+    async def heeded(self, halt_id: str) -> None:
+        """Wait until every trader has said that it heeds a halt."""
+        async with asyncio.timeout(60):
+            while set(self.names) > set(
+                (await self.at.client.safety.get(halt_id)).acknowledged_trader_ids
+            ):
+                await asyncio.sleep(0.1)
+
     async def trade_again(self) -> None:
         """Check that each trader comes back by itself, and trades."""
         for name in self.names:
             await self.at.client.traders.wait(name, "RUNNING")
+            await self.quoted(name)
             await self.buys(name)
 
     async def halt_past_the_mesh(self, *options: str) -> None:
         """Set the latch as an operator does when no service answers."""
         command = [str(MESHCTL), "halt", "set", "--all", "--flatten", "--direct", *options]
+        env = {**self.at.mesh.env, "MESH_PROJECT": "default"}
         child = await asyncio.create_subprocess_exec(
-            *command, "--reason", "drill", env=self.at.mesh.env, stdout=asyncio.subprocess.PIPE
+            *command, "--reason", "drill", env=env, stdout=asyncio.subprocess.PIPE
         )
         told, _ = await child.communicate()
         assert child.returncode == 0, told
+
+    async def found(self) -> pb.Halt:
+        """Wait until the latch is on record, with its flatten."""
+        async with asyncio.timeout(60):
+            while not (halts := await self.at.client.safety.list(active=True)):
+                await asyncio.sleep(0.1)
+        assert halts[0].source == pb.HALT_SOURCE_LATCH
+        return halts[0]
 
 
 @asynccontextmanager
@@ -150,7 +168,8 @@ async def three_traders(mesh: RunningMesh, prefix: str) -> AsyncIterator[Switch]
             for name in names:
                 await at.client.traders.wait(name, "RUNNING")
             switch = Switch(at, names)
-            await until_quoted(switch)
+            for name in names:
+                await switch.quoted(name)
             yield switch
         finally:
             for name in names:
@@ -164,14 +183,6 @@ def _spec(at: Place, stubborn: bool) -> trader_pb2.TraderSpec:
     data = trader_pb2.DataSource(mesh=trader_pb2.MeshData(feed_id=at.feed_id), instrument_ids=[BTC])
     one = trader_pb2.TraderStrategy(order_id_tag="001", strategy_id="stubborn")
     return trader_pb2.TraderSpec(strategies=[one] if stubborn else [], venues=[venue], data=data)
-
-
-async def until_quoted(switch: Switch) -> None:
-    """Wait until each trader has a market to buy at."""
-    for name in switch.names:
-        async with asyncio.timeout(60):
-            while not (await switch.at.client.orders.preview(name, BTC, "BUY", "0.02")).price:
-                await asyncio.sleep(0.1)
 
 
 async def _gone(at: Place, name: str) -> None:

@@ -1,5 +1,6 @@
-"""EX-173: the kill switch in a whole mesh, as an operator uses it."""
+"""EX-173 and EX-174: the kill switch in a whole mesh, as an operator uses it."""
 
+import os
 import signal
 
 import pytest
@@ -11,22 +12,34 @@ pytestmark = pytest.mark.timeout(300)
 
 
 async def test_ex173_halt_all_and_flatten(live_mesh: RunningMesh) -> None:
-    """EX-173: with positions and resting orders in three traders, one of them killed, a halt with a
-    flatten ends flat, read back; nobody trades, a strategy that goes on is denied, also after the
-    service was killed; only a reset lets them trade again.
+    """EX-173: with positions and resting orders in three traders, one killed and one standing
+    still, a halt with a flatten ends flat, read back; nobody trades, a strategy that goes on is
+    denied, also after the service was killed; only a reset lets them trade again. EX-174: so does
+    the latch that is set past the service while that stands still.
     """
     async with three_traders(live_mesh, "KS") as switch:
+        safety = switch.at.client.safety
         await switch.open()
+        await switch.signal("KS-001", signal.SIGSTOP)
         await switch.signal("KS-002", signal.SIGKILL)
-        made = await switch.at.client.safety.halt(all=True, reason="drill", flatten=True)
+        made = await safety.halt(all=True, reason="drill", flatten=True)
         done = await switch.flat(made.flatten.flatten_id)
-        assert [each.safety_mode for each in done.traders] == [False, True, False]
+        assert [each.safety_mode for each in done.traders] == [True, True, False]
         await switch.refused()
         await switch.denied("KS-003", more=3)
         await switch.at.kill("live-execution")
         await switch.refused()
         await switch.nothing_open()
-        halt = await switch.at.client.safety.get(made.halt.halt_id)
-        assert set(halt.acknowledged_trader_ids) == set(switch.names)
-        await switch.at.client.safety.reset(halt.halt_id)
+        await switch.heeded(made.halt.halt_id)
+        await safety.reset(made.halt.halt_id)
+        await switch.trade_again()
+
+        service = switch.at.pid("live-execution")
+        os.kill(service, signal.SIGSTOP)
+        await switch.halt_past_the_mesh()
+        os.kill(service, signal.SIGCONT)
+        halt = await switch.found()
+        await switch.flat(halt.flatten_id)
+        await switch.refused()
+        await safety.reset(halt.halt_id)
         await switch.trade_again()
