@@ -5,6 +5,7 @@ execution algorithms and those that the emulator releases go through it. Each is
 before it is sent; what may go is journalled as an intent first, what may not is denied.
 """
 
+import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
@@ -17,6 +18,8 @@ from services.live_execution.engine.desk import SAFETY, Desk
 from services.live_execution.engine.intents_forgotten import refusal_of_used
 from services.live_execution.engine.remembering import Remembering
 from services.live_execution.trader.ports import Refusal
+
+log = logging.getLogger("trader.gate")
 
 READS = ("query_order", "query_account")
 
@@ -75,7 +78,7 @@ class Gate:
         )
         if outside is not None or tag == SAFETY:
             return outside  # what makes a trader flat is above its limits
-        return self._bounds.refusal(order, reducing=reducing)
+        return _checked(lambda: self._bounds.refusal(order, reducing=reducing))
 
     def refusal_of_change(self, order: Order | None, command: Any) -> Refusal | None:
         """Return why an order may not be modified now."""
@@ -87,7 +90,7 @@ class Gate:
         outside = self._outside.refusal(
             venue=str(order.instrument_id.venue), order_id_tag=self._tag(order), reducing=reducing
         )
-        return outside or self._bounds.refusal_of_change(order, command)
+        return outside or _checked(lambda: self._bounds.refusal_of_change(order, command))
 
     def refusal_of_cancel(self, instrument_id: InstrumentId, strategy_id: Any) -> Refusal | None:
         """Return why nothing may be cancelled: another process has the trader."""
@@ -242,6 +245,15 @@ _GUARDED = (
     "cancel_all_orders",
     "batch_cancel_orders",
 )
+
+
+def _checked(look: Callable[[], Refusal | None]) -> Refusal | None:
+    """Return what a look at the limits says; what cannot be compared is not sent."""
+    try:
+        return look()
+    except Exception:
+        log.exception("an order could not be compared with the limits")
+        return Refusal("INTERNAL", "It could not be compared with the limits; see the log.")
 
 
 def _first(order: Order) -> bool:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nautilus_trader.live.node import TradingNode
@@ -11,6 +11,7 @@ from nautilus_trader.model.events import PositionEvent
 from nautilus_trader.model.identifiers import InstrumentId
 
 from mesh.execution.v1 import trader_pb2 as pb
+from meshkit.errors import MeshError
 from meshkit.nautilus.data_time import DataTimeNode
 from meshkit.nautilus.execution import to_fact
 from meshnautilus.lockstep import TOPIC_ENDED
@@ -123,7 +124,7 @@ class Running:
         fact = to_fact(event, self._ticket.trader_id)
         if fact is not None:
             self.watch.on_position(fact)
-            self.watch.look()
+            _guarded("the limits", self.watch.look)
 
     def _add_strategies(self, memory: Any) -> None:
         components = () if self._ticket.safety_mode else self._ticket.components
@@ -173,8 +174,8 @@ class Running:
         while True:
             await asyncio.sleep(1.0)
             elapsed += 1.0
-            self._marks.tell()
-            self.watch.look()
+            _guarded("the prices", self._marks.tell)
+            _guarded("the limits", self.watch.look)
             if self._clockwork is not None:
                 self._clockwork.ask()  # it saves as well
             if elapsed % save_s < 1.0:
@@ -186,7 +187,10 @@ class Running:
                 self.snapshot()
 
     def snapshot(self) -> None:
-        """Keep a snapshot of all there is now."""
+        """Keep a snapshot of all there is now; without one a restore takes longer."""
+        _guarded("a snapshot", self._snapshot)
+
+    def _snapshot(self) -> None:
         if self.outside.memory is None or self.outside.number == self._snapshot_number:
             return
         self.watch.keep()
@@ -241,3 +245,13 @@ class Running:
     def _instance_of(self, tag: str) -> str:
         found = (s.instance_id for s in self.strategies.statuses() if s.order_id_tag == tag)
         return next(found, "")
+
+
+def _guarded(what: str, action: Callable[[], None]) -> None:
+    """Do something that the trader can go on without; only its journal it cannot."""
+    try:
+        action()
+    except MeshError:
+        raise
+    except Exception:
+        log.exception("a fault with %s", what)
