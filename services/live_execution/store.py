@@ -27,7 +27,17 @@ COLUMNS = (
     f" coalesce((SELECT s.number FROM stream_heads s WHERE s.stream = '{AREA}:' || t.project"
     "  || ':' || t.trader_id), 0) AS number"
 )
-_HISTORY = ("orders", "positions", "accounts", "snapshots", "commands", "order_keys")
+_HISTORY = (
+    "orders",
+    "positions",
+    "accounts",
+    "instruments",
+    "marks",
+    "reports",
+    "snapshots",
+    "commands",
+    "order_keys",
+)
 
 
 class TraderStore:

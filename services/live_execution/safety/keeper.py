@@ -30,7 +30,7 @@ from services.live_execution.safety.store import HaltStore
 
 log = logging.getLogger("live_execution.keeper")
 
-PAUSE_S = 0.1
+PAUSE_S = 0.2
 """Between two rounds, however often the bell rings."""
 
 FORGOTTEN = timedelta(hours=1)
