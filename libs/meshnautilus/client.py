@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
+import pandas as pd
 from nautilus_trader.cache.cache import Cache
 from nautilus_trader.common.component import LiveClock, MessageBus
 from nautilus_trader.common.providers import InstrumentProvider
@@ -220,36 +221,38 @@ class MeshDataClient(LiveMarketDataClient):
         """Tell the history that a request asks for."""
         await self.need(InstrumentId.from_str(channel.instrument_id))
         async with self.seam(channel, request) as seam:
-            rows = await self._history(channel, request)
+            rows, seam.end = await self._history(channel, request, seam.end)
             for _ in range(LATE if channel.kind in OF_VENUES else 0):
                 if seam.reached_by(rows):
                     break
                 await asyncio.sleep(RETRY_S)
-                rows = await self._history(channel, request, refresh=True)
+                rows, seam.end = await self._history(channel, request, refresh=True)
             seam.known += rows
-            handle(rows, *_about(request))
+            until = pd.Timestamp(seam.end, unit="ns", tz="UTC")  # Nautilus cuts what is later
+            handle(rows, request.id, request.start, until, request.params)
 
     @asynccontextmanager
     async def seam(self, channel: Channel, request: Any) -> AsyncIterator[Seam]:
         """Hold live rows of a channel while its history is told."""
         yield Seam()  # nothing comes in between where data waits for requests
 
-    async def _history(self, channel: Channel, request: Any, refresh: bool = False) -> list[Any]:
-        """Return what there is. While the mesh is away it waits for it: a hole is not told."""
+    async def _history(
+        self, channel: Channel, request: Any, now: int = 0, refresh: bool = False
+    ) -> tuple[list[Any], int]:
+        """Return what there is, and up to when (unix ns): ``now`` when it is given.
+
+        While the mesh is away it is waited for: a hole is not told.
+        """
         config = self._config
         while True:
-            wanted = history.Wanted.of(channel, request, self._clock.timestamp_ns())
+            wanted = history.Wanted.of(channel, request, now or self._clock.timestamp_ns())
             try:
                 if config.fetch_history and config.feed_id and not config.replay:
                     await history.fetch(self.mesh, config.feed_id, wanted, self._log, refresh)
-                return await history.read(self.mesh, wanted)
+                return await history.read(self.mesh, wanted), wanted.end
             except MeshClientError as error:
                 if error.code not in PASSING:
                     self._log.error(f"There is no history of {channel}: {error}")
-                    return []
+                    return [], wanted.end
                 self._log.warning(f"The history of {channel} is waited for: {error}")
                 await asyncio.sleep(error.retry_after or RETRY_S)
-
-
-def _about(request: Any) -> tuple[Any, ...]:
-    return request.id, request.start, request.end, request.params

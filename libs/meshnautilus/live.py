@@ -111,14 +111,14 @@ class LiveMeshDataClient(MeshDataClient):
     async def seam(self, channel: Channel, request: Any) -> AsyncIterator[Seam]:
         """Have live data of a channel before its history is read, and tell it after that.
 
-        Where nobody has subscribed yet it is held until somebody does, at the latest for a moment
-        after the answer. What others hear already is not held up for this one.
+        Where nothing has come yet it is held until the answer is told and somebody has subscribed,
+        at the latest for a moment after it. What others hear already is not held up for this one.
         """
         if not history.to_now(request):
             yield Seam()
             return
         seam = self._seams.get(channel) or Seam()
-        if channel not in self._wanted:
+        if channel not in self._seen:
             self._seams[channel] = seam
         seam.readers += 1
         try:
@@ -165,6 +165,7 @@ class LiveMeshDataClient(MeshDataClient):
         await asyncio.sleep(GRACE_S)
         if self._seams.get(channel) is seam and not seam.readers:
             del self._seams[channel]
+            self._seen.pop(channel, None)
             await self._sync()
 
     def _join(self, channel: Channel) -> None:

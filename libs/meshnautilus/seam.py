@@ -16,12 +16,14 @@ MOST_HELD = 1_000_000
 class Seam:
     """Live rows of a channel that wait until its history is told.
 
-    ``readers`` requests are being answered; ``known`` are rows of their answers.
+    ``readers`` requests are being answered, all up to the same ``end`` (unix ns, 0 when the first
+    has not been read); ``known`` are rows of their answers.
     """
 
     rows: list[Data] = field(default_factory=list)
     known: list[Data] = field(default_factory=list)
     readers: int = 0
+    end: int = 0
     came: asyncio.Event = field(default_factory=asyncio.Event)
     overrun: bool = False
 

@@ -35,6 +35,15 @@ class BarCounter(Actor):
         self.count += 1
         self.largest = max(self.largest, bar.high.as_double() - bar.low.as_double())
 
+    def on_save(self) -> dict[str, bytes]:
+        """Keep what was counted."""
+        return {"seen": f"{self.count} {self.largest!r}".encode()}
+
+    def on_load(self, state: dict[str, bytes]) -> None:
+        """Count on."""
+        count, largest = state["seen"].decode().split()
+        self.count, self.largest = int(count), float(largest)
+
     def on_stop(self) -> None:
         """Tell what was seen."""
         self.log.info(f"{self.count} bars, largest range {self.largest:.5f}")

@@ -166,18 +166,28 @@ async def test_nd03_live_data_of_a_venue_reaches_a_node(
                     ["bars", f"{BTC}-1-SECOND-LAST-INTERNAL"],
                 ],
                 "request": [request],
+                "seam": [ETH],
                 "enough": 1_500,
             },
         )
         assert await client.market_data.list(feed_id="binance") == []
     sent = _sent(venue, "spot/btcusdt@aggTrade")
-    ids = [int(row[1]["trade_id"]) for row in seen["trades"]]
+    trades = [row[1] for row in seen["trades"]]
+    ids = [int(trade["trade_id"]) for trade in trades if trade["instrument_id"] == BTC]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
-    assert [row[1]["price"] for row in seen["trades"]] == [sent[number] for number in ids]
+    prices = [trade["price"] for trade in trades if trade["instrument_id"] == BTC]
+    assert prices == [sent[number] for number in ids]
     assert {row[1]["instrument_id"] for row in seen["quotes"]} == {BTC, ETH}
     assert seen["bars"]
     assert all(float(bid) < float(ask) for bid, ask in seen["books"])
-    assert len(seen["answers"]) == 30
+    bars = [row for row in seen["answers"] if row["type"] == "Bar"]
+    assert len(bars) == 30
+    told = [int(row["trade_id"]) for row in seen["answers"] if row["type"] == "TradeTick"]
+    live = [int(trade["trade_id"]) for trade in trades if trade["instrument_id"] == ETH]
+    assert told
+    assert live
+    both = [*told, *live]
+    assert both == list(range(both[0], both[0] + len(both))), "no hole at the seam, no doubles"
 
 
 def _sent(venue: str, channel: str) -> dict[int, str]:

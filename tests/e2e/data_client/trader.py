@@ -8,6 +8,7 @@ the mesh and in a backtest.
 import asyncio
 import json
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,14 @@ class Scribe(Strategy):
         for name, start, end in self.job.get("request", ()):
             bar_type = BarType.from_str(name)
             self.request_bars(bar_type, start=_time(start), end=_time(end))
+        for name in self.job.get("seam", ()):
+            self._history_then_live(InstrumentId.from_str(name))
+
+    def _history_then_live(self, instrument_id: InstrumentId) -> None:
+        start = self.clock.utc_now() - timedelta(seconds=20)
+        self.request_trade_ticks(
+            instrument_id, start, callback=lambda _: self.subscribe_trade_ticks(instrument_id)
+        )
 
     def _subscribe(self, kind: str, name: str) -> None:
         wanted = BarType.from_str(name) if kind == "bars" else InstrumentId.from_str(name)

@@ -14,17 +14,21 @@ from integration.live_execution.strategies.scene import Memory, Scene, component
 from integration.nautilus.witness import BTC, MINUTE, START
 from services.live_execution.trader.ports import Component
 
-EMA_CROSS = (Path(examples.__file__).parent / "ema_cross.py").read_text()
+SAMPLES = {
+    "EmaCross": "ema_cross.py",
+    "MeanReversion": "mean_reversion.py",
+    "BreakoutBracket": "breakout_bracket.py",
+}
 FIRST = START - START % MINUTE + MINUTE
 INTERNAL = f"{BTC.id}-1-MINUTE-LAST-INTERNAL"
-Told = list[tuple[float, float, int, int]]
+Told = list[tuple[Any, ...]]
 CASES = ("external", "internal", "sparse")
 KILLS = ((0.3, 0.5), (0.5, 0.5), (0.11, 0.777))
 """Where in the data the state was last saved, and where the process ended."""
 
 
 def told() -> dict[tuple[Any, ...], Told]:
-    """Return the averages of one life, and of two for every case and kill."""
+    """Return what each strategy has kept after one life, and after two for every case and kill."""
     return asyncio.run(_told())
 
 
@@ -58,16 +62,21 @@ def _sparse() -> list[Data]:
 
 
 def _samples(bar_type: str) -> list[Component]:
-    """Return two strategies that watch the same bars."""
+    """Return strategies that watch the same bars, the first of them twice."""
     config = {"instrument_id": str(BTC.id), "bar_type": bar_type, "trade_size": "0.1"}
-    files = (("main.py", EMA_CROSS),)
-    return [component(tag, "EmaCross", files=files, config=config) for tag in "EF"]
+    folder = Path(examples.__file__).parent
+    made = []
+    for number, name in enumerate(("EmaCross", *SAMPLES)):
+        text = (folder / SAMPLES[name]).read_text()
+        files, version = (("main.py", text),), f"{number:02}" * 32
+        made.append(component(f"S{number}", name, files=files, version=version, config=config))
+    return made
 
 
 async def _one_life(bar_type: str, data: Sequence[Data]) -> Told:
     async with running(*_samples(bar_type), start_ns=FIRST) as scene:
         await scene.play(*data)
-        return _averages(scene)
+        return _kept(scene)
 
 
 async def _two_lives(bar_type: str, data: Sequence[Data], saved: int, killed: int) -> Told:
@@ -84,9 +93,12 @@ async def _two_lives(bar_type: str, data: Sequence[Data], saved: int, killed: in
     components = _samples(bar_type)
     async with running(*components, memory=memory, start_ns=now_ns, history=lived) as scene:
         await scene.play(*data[killed:])
-        return _averages(scene)
+        return _kept(scene)
 
 
-def _averages(scene: Scene) -> Told:
-    both = (scene.made(tag) for tag in "EF")
-    return [(each.fast.value, each.slow.value, each.slow.count, each.last_ns) for each in both]
+def _kept(scene: Scene) -> Told:
+    """Return the state of each, and for the averages their values and numbers of bars."""
+    ema = scene.made("S1")
+    values = (ema.fast.value, ema.slow.value, ema.slow.count, ema.last_ns)
+    states = [scene.made(f"S{number}").on_save() for number in range(1 + len(SAMPLES))]
+    return [values, *(tuple(sorted(state.items())) for state in states)]
