@@ -1,4 +1,4 @@
-"""The cache of a trader that died, from its facts and from a snapshot (EX-126 to EX-131)."""
+"""The cache of a trader that died, from facts and from a snapshot (EX-126 to EX-131, EX-139)."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -11,6 +11,7 @@ from nautilus_trader.model.enums import OrderSide
 
 from integration.live_execution.restore.busy import (
     BINANCE,
+    PERP,
     SECOND,
     SPOT,
     START,
@@ -18,9 +19,11 @@ from integration.live_execution.restore.busy import (
     BusyConfig,
     Kept,
     Scene,
+    quotes,
 )
 from integration.live_execution.restore.comparing import differences, figures_of, state_of
 from integration.live_execution.restore.conftest import COUNT, Played
+from integration.live_execution.sandbox.scenes import scene
 from mesh.execution.v1 import events_pb2 as pb
 from meshkit.times import to_timestamp
 from services.live_execution.engine import learning, snapshots
@@ -200,3 +203,18 @@ def test_ex_131_an_unreadable_snapshot_is_said(successor: Scene) -> None:
     """EX-131: bytes that are no snapshot of this version end the restore with a typed error."""
     with pytest.raises(snapshots.UnreadableSnapshot):
         restore(successor.kernel, Restored(1, b"no snapshot", 1, ()))
+
+
+async def test_ex_139_a_live_node_on_a_sandbox_is_restored(successor: Scene) -> None:
+    """EX-139: of a node on the wall's time with the mesh's sandbox all comes back as well."""
+    busy = Busy(BusyConfig(order_id_tag="7"))
+    async with scene(instruments=(SPOT, PERP), more=[busy]) as live:
+        for quote in quotes(100, size="100", start=live.now_ns()):
+            live.node.kernel.data_engine.process(quote)
+            await live.settled()
+        restore(successor.kernel, Restored(len(live.facts), b"", 0, list(enumerate(live.facts, 1))))
+        then, now = state_of(live.node.kernel), state_of(successor.kernel)
+        assert differences(then, now) == []
+        assert then["open"]
+        assert then["positions_open"]
+        assert len(then["closed"]) > 50
