@@ -56,7 +56,7 @@ class World:
     connection: asyncpg.Connection
 
     def ticket(self, **changes: object) -> Ticket:
-        """Return a ticket, with a short lease."""
+        """Return a ticket."""
         ticket = Ticket(
             project=KEY.project,
             trader_id=KEY.trader_id,
@@ -67,8 +67,8 @@ class World:
             redis_url=self.redis_url,
             mesh_address="",
             mesh_token="",
-            lease_s=2.0,
-            margin_s=0.5,
+            lease_s=20.0,
+            margin_s=1.0,
         )
         return msgspec.structs.replace(ticket, **changes)
 

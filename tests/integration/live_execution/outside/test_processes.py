@@ -60,7 +60,7 @@ async def test_ex_111_who_was_stopped_past_its_lease_sends_nothing(
     """EX-111: while a process lives, a second is refused. Stopped past its lease, it has a
     successor; let go on, it sends nothing, ships nothing and knows that it has lost.
     """
-    terms: dict[str, float] = {"lease_s": 1.2, "margin_s": 0.3}
+    terms: dict[str, float] = {"lease_s": 2.0, "margin_s": 0.5}
     client = redis.asyncio.Redis.from_url(redis_url)
     counter = worker.sent(1)
     with worker.trading(world.ticket(**terms)) as process:
@@ -77,7 +77,9 @@ async def test_ex_111_who_was_stopped_past_its_lease_sends_nothing(
             worker.go_on(process)
             await asyncio.to_thread(process.join, 20)
             assert process.exitcode == worker.LOST
-            assert successor.refusal(venue="SIM", order_id_tag="1", reducing=False) is None
+            await until(
+                lambda: successor.refusal(venue="SIM", order_id_tag="1", reducing=False) is None
+            )
     assert await client.get(counter) == outcome
     rows = await world.connection.fetch("SELECT event FROM facts ORDER BY number")
     fences = [Event.FromString(row["event"]).fence for row in rows]
