@@ -165,7 +165,7 @@ class Keeper:
         else:
             log.info("a trader's process has ended", extra=about)
         self._drop()
-        await self.means.tickets.revoke(kept)
+        await self.means.tickets.revoke(kept.trader.key, kept.api_key_id)
 
     async def _verdict(self, kept: Kept, code: int | None) -> Verdict:
         """Return what becomes of a trader whose process is dead."""
@@ -232,10 +232,12 @@ class Keeper:
             if ticket is None:
                 process.kill()
                 process.close()
-        if ticket is not None:
-            self.process = process
-            process.hand(ticket)
-            log.info("trader started", extra={**key._asdict(), "pid": process.pid})
+        if ticket is None:  # it is no longer wanted, or another has started it
+            await self.means.tickets.revoke(key, access.api_key_id)
+            return
+        self.process = process
+        process.hand(ticket)
+        log.info("trader started", extra={**key._asdict(), "pid": process.pid})
 
     async def _claim(self, key: TraderKey, process: Running, access: Access) -> Ticket | None:
         """Note the process before it may begin; None when it is no longer wanted."""

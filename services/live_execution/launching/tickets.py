@@ -13,6 +13,7 @@ from services.live_execution.domain import Trader
 from services.live_execution.launching.domain import Kept
 from services.live_execution.launching.store import KeepingStore
 from services.live_execution.logs import TraderLogs
+from services.live_execution.names import TraderKey
 from services.live_execution.store import TraderStore
 from services.live_execution.trader.ports import Component, Ticket
 
@@ -59,29 +60,26 @@ class Tickets:
         """Return a new key, None when none can be had now; the former one is revoked."""
         if self._keys is None:
             return Access("", self._config.trader_token)
-        await self.revoke(kept)
+        key = kept.trader.key
+        await self.revoke(key, kept.api_key_id)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return Access(*await self._keys.make(*kept.trader.key))
+                return Access(*await self._keys.make(*key))
         except Exception as error:  # whatever a service that is away raises, or its key's file
-            self._warn("no key for a trader", kept, error)
+            _warn("no key for a trader", key, error)
             return None
 
-    async def revoke(self, kept: Kept) -> None:
-        """Refuse the key of a process that is dead; it is tried again before the next start."""
-        if self._keys is None or not kept.api_key_id:
+    async def revoke(self, key: TraderKey, api_key_id: str) -> None:
+        """Refuse a key that no process uses; if that fails, it is tried before the next start."""
+        if self._keys is None or not api_key_id:
             return
-        key = kept.trader.key
         try:
             async with asyncio.timeout(PATIENCE_S):
-                await self._keys.revoke(key.project, kept.api_key_id)
+                await self._keys.revoke(key.project, api_key_id)
             async with self._database.connection() as tx:
-                await self._keeping.forget_api_key(tx, key, kept.api_key_id)
+                await self._keeping.forget_api_key(tx, key, api_key_id)
         except Exception as error:  # the same
-            self._warn("the key of a trader is not revoked", kept, error)
-
-    def _warn(self, text: str, kept: Kept, error: Exception) -> None:
-        log.warning(text, extra={**kept.trader.key._asdict(), "error": type(error).__name__})
+            _warn("the key of a trader is not revoked", key, error)
 
     async def make(self, tx: Any, trader: Trader, access: Access) -> Ticket:
         """Return the ticket of a trader as it is in this transaction."""
@@ -101,3 +99,7 @@ class Tickets:
             lease_s=config.launching.lease_s,
             margin_s=config.launching.margin_s,
         )
+
+
+def _warn(text: str, key: TraderKey, error: Exception) -> None:
+    log.warning(text, extra={**key._asdict(), "error": type(error).__name__})
