@@ -84,8 +84,25 @@ class TradeBoard:
         return [held[key] for key in sorted(held)]
 
     def realised(self, trader_id: str = "") -> dict[str, Decimal]:
-        """Return the realised P&L of all known positions by currency."""
-        return _sums(each.realized_pnl for each in self.positions.values() if _of(each, trader_id))
+        """Return the realised P&L by currency, of all traders when none is named.
+
+        Of sandboxes it is what their accounts have gained, commissions included. Of other accounts,
+        to which money comes and goes, it is that of the positions that are known.
+        """
+        named = [trader_id] if trader_id else {key for key, _ in (*self.positions, *self.accounts)}
+        found: dict[str, Decimal] = {}
+        for each in named:
+            _add(found, self._gained(each))
+        return found
+
+    def _gained(self, trader_id: str) -> dict[str, Decimal]:
+        trader, now = self.traders.get(trader_id), self.balances(trader_id)
+        venues = trader.spec.venues if trader is not None else ()
+        if not now or not venues or not all(each.HasField("sandbox") for each in venues):
+            held = self.positions.values()
+            return _sums(each.realized_pnl for each in held if _of(each, trader_id))
+        began = _sums(money for each in venues for money in each.sandbox.starting_balances)
+        return {currency: now[currency] - began.get(currency, Decimal()) for currency in now}
 
     def unrealised(self, trader_id: str = "") -> dict[str, Decimal]:
         """Return the unrealised P&L of the open positions by currency."""
@@ -185,6 +202,11 @@ def _sums(amounts: Iterable[object]) -> dict[str, Decimal]:
         if currency:
             found[currency] = found.get(currency, Decimal()) + _number(getattr(each, "amount", ""))
     return found
+
+
+def _add(found: dict[str, Decimal], more: dict[str, Decimal]) -> None:
+    for currency, amount in more.items():
+        found[currency] = found.get(currency, Decimal()) + amount
 
 
 def _number(text: str) -> Decimal:

@@ -76,7 +76,7 @@ class TradeView:
         if not self._several:
             for trader in board.traders.values():
                 head.append("   ").append_text(_state(trader))
-        if board.data_times:
+        if board.data_times and not self._several:
             head.append(f"   data time {data_time(max(board.data_times.values()))}", style="dim")
         for name, sums in (("unrealised", board.unrealised()), ("realised", board.realised())):
             head.append(f"   {name} ", style="dim")

@@ -56,8 +56,8 @@ def test_ex_206_a_trader_from_a_file(here: Here) -> None:
     document = yaml.safe_load(text) | {"strategies": []}
     (here.folder / "t.json").write_text(json.dumps(document))
     here("trader", "update", "CTL-002", "-f", "t.json")
-    found = here.json("trader", "ls", "--label", "test=file", "--state", "stopped")
-    assert [each["trader_id"] for each in found] == ["CTL-002"]
+    found = here.json("trader", "ls", "--label", "desk=sample", "--state", "stopped")
+    assert "CTL-002" in {each["trader_id"] for each in found}
     assert "by hand" in here("trader", "ls").stdout
     here("trader", "rm", "CTL-002", "--yes")
     assert here.error("trader", "get", "CTL-002", code=4)["reason"] == "TRADER_NOT_FOUND"
@@ -65,8 +65,8 @@ def test_ex_206_a_trader_from_a_file(here: Here) -> None:
 
 def _config(size: str) -> list[str]:
     values = {
-        "instrument_id": "USD/JPY.SIM",
-        "bar_type": "USD/JPY.SIM-1-MINUTE-BID-EXTERNAL",
+        "instrument_id": "EUR/USD.SIM",
+        "bar_type": "EUR/USD.SIM-1-MINUTE-MID-INTERNAL",
         "trade_size": f'"{size}"',
     }
     return [part for name, value in values.items() for part in ("--set", f"{name}={value}")]

@@ -115,6 +115,12 @@ def test_ex_204_positions_and_profit() -> None:
     assert not board.open_positions()
     assert not board.unrealised()
     assert str(board.realised("T-1")["USD"]) == "2"
+    sandbox = trader_pb2.SandboxVenue(starting_balances=[Money(amount="100", currency="USD")])
+    trader.spec.venues.add(venue="SIM", sandbox=sandbox)
+    balance = events.AccountBalance(currency="USD", total="112.5")
+    account = events.AccountState(trader_id="T-1", account_id="SIM-001", balances=[balance])
+    board.load(traders=[trader], accounts=[account])
+    assert str(board.realised()["USD"]) == "12.5"  # over all positions that ever were
 
 
 def test_ex_204_states_failures_and_limits_are_said() -> None:
