@@ -116,7 +116,7 @@ REMEDIES: dict[str, str] = {
         "Set the variable in the environment of the market-data service and restart it."
     ),
     "VENUE_DISCONNECTED": "The connection to the venue was lost; it is made again with back-off.",
-    "VENUE_EXTRA_MISSING": 'Install the extra: `pip install "nautilus_trader[<extra>]"`.',
+    "VENUE_EXTRA_MISSING": "Install the extra: `pip install \"nautilus_trader[<extra>]\"`.",
     "VENUE_NOT_FOUND": "Look at ListVenues.",
     "VENUE_RATE_LIMITED": (
         "The venue limits our requests (HTTP 429 or 418). It is tried again later."
@@ -124,5 +124,6 @@ REMEDIES: dict[str, str] = {
     "VENUE_REFUSED": "The venue or its adapter refused; the message says what it said.",
     "VENUE_UNREACHABLE": "Look at its address in the feed's config.",
     "VENUE_WITHOUT_DATA": "Choose one with `data` of ListVenues.",
+    "VENUE_WITHOUT_ORDERS": "Choose one with `execution` of ListVenues.",
     "WORKER_DIED": "Look at `log_tail`; does the code exit?",
 }
