@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.model.currencies import USDT
+from nautilus_trader.model.data import QuoteTick
 from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.orders import OrderList
 
 from integration.live_execution.restore.busy import (
     BINANCE,
@@ -22,7 +24,7 @@ from integration.live_execution.restore.busy import (
     quotes,
 )
 from integration.live_execution.restore.comparing import differences, figures_of, state_of
-from integration.live_execution.restore.conftest import COUNT, Played
+from integration.live_execution.restore.conftest import Played
 from integration.live_execution.sandbox.scenes import scene
 from mesh.execution.v1 import events_pb2 as pb
 from meshkit.times import to_timestamp
@@ -122,25 +124,47 @@ def _learnt(kept: Kept) -> Memory:
     return memory
 
 
-def test_ex_130_ids_never_come_twice(played: Played, successor: Scene) -> None:
-    """EX-130: a strategy of a successor makes ids that none has had, in the very same seconds.
+class Wasteful(Busy):
+    """Makes three ids for every order that it submits, and as many for every list."""
 
-    Some of the former were never used, so that counting orders is not enough.
+    def on_quote_tick(self, tick: QuoteTick) -> None:
+        """Submit one order and one list."""
+        make = self.order_factory
+        unused = [make.generate_client_order_id(), make.generate_order_list_id()]
+        assert unused
+        self.submit_order(make.market(SPOT.id, OrderSide.BUY, SPOT.make_qty(1)))
+        make.generate_client_order_id()
+        self.submit_order_list(bracket_of(self))
+
+
+def bracket_of(strategy: Busy) -> OrderList:
+    """Return a new bracket."""
+    far = SPOT.make_price(60_000), SPOT.make_price(40_000)
+    return strategy.order_factory.bracket(
+        SPOT.id, OrderSide.BUY, SPOT.make_qty(1), tp_price=far[0], sl_trigger_price=far[1]
+    )
+
+
+def test_ex_130_ids_never_come_twice(successor: Scene) -> None:
+    """EX-130: a strategy of a successor makes ids that none has had, in the same second.
+
+    Many of the former were never used, so that the number of orders is not the number of ids.
     """
-    memory = restore(successor.kernel, played.kept.restored(played.snapshot, played.number))
-    former = {str(each) for each in played.kernel.cache.client_order_ids()}
-    lists = {str(each) for each in played.kernel.cache.order_list_ids()}
-    strategy = Busy(BusyConfig(order_id_tag="7"), memory)
+    first = Scene()
+    first.begin(Memory())
+    first.play(quotes(20, size="100"), Wasteful(BusyConfig(order_id_tag="7")))
+    former = {str(each) for each in first.kernel.cache.client_order_ids()}
+    lists = {str(each) for each in first.kernel.cache.order_list_ids()}
+    memory = restore(successor.kernel, first.kept.restored())
+    strategy = Wasteful(BusyConfig(order_id_tag="7"), memory)
     successor.kernel.trader.add_strategy(strategy)
     strategy.start()
-    for second in range(COUNT):
-        strategy.clock.set_time(START + second * SECOND)
-        bracket = strategy.order_factory.bracket(
-            SPOT.id, OrderSide.BUY, SPOT.make_qty(1),
-            tp_price=SPOT.make_price(2), sl_trigger_price=SPOT.make_price(1),
-        )  # fmt: skip
-        assert {str(each.client_order_id) for each in bracket.orders}.isdisjoint(former)
-        assert str(bracket.id) not in lists
+    strategy.clock.set_time(START + 19 * SECOND)
+    for made in (bracket_of(strategy) for _ in range(50)):
+        assert {str(each.client_order_id) for each in made.orders}.isdisjoint(former)
+        assert str(made.id) not in lists
+    assert len(former) > 100
+    first.close()
 
 
 def test_ex_131_the_rest_is_remembered(successor: Scene) -> None:
