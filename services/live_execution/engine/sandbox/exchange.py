@@ -105,6 +105,15 @@ class Lasting:
 class LastingEngine(OrderMatchingEngine):
     """A matching engine for a trader of several strategies, whose events stay as they were told."""
 
+    def process_order(self, order: Order, account_id: AccountId) -> None:
+        """Take an order, unless it is over.
+
+        Nautilus' engine comes to the child of a list that was rejected when its parent was filled
+        once more with the list itself, and rejects it again.
+        """
+        if not order.is_closed:
+            super().process_order(order, account_id)
+
     def process_cancel_all(self, command: CancelAllOrders, account_id: AccountId) -> None:
         """Cancel the open orders of a strategy; Nautilus' engine cancels those of all."""
         orders = self.cache.orders_open(
@@ -130,8 +139,10 @@ class LastingEngine(OrderMatchingEngine):
         that reduces one strategy's position is cut to the size of another's.
         """
         if self.oms_type == OmsType.NETTING:
-            position = self.cache.position(_netting_id(order))
-            if order.is_reduce_only and (position is None or position.is_closed):
+            own = self.cache.position(_netting_id(order))
+            # A closed one is replaced when it is opened again: the engine takes it for none.
+            position = own if own is not None and own.is_open else None
+            if order.is_reduce_only and position is None:
                 self.cancel_order(order)
                 return
         super().apply_fills(

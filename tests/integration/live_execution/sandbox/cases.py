@@ -171,6 +171,11 @@ CASES = [
     ),
     Case("bracket, target reached", UP, {0: bracket()}),
     Case("bracket, stop reached", DOWN, {0: bracket()}),
+    Case(
+        "bracket after a closed position",
+        WAVE,
+        {0: market(BUY, 1, name="a"), 1: both(market(SELL, 1, name="b"), bracket())},
+    ),
     Case("bracket, entry rests", WAVE, {0: bracket(29950, 29750)}),
     Case("bracket, entry in parts", [FLAT[0], *THIN, *DOWN], {0: bracket(29950)}),
     Case("bracket, entry cancelled", UP, {0: bracket(29000), 1: cancel("entry")}),

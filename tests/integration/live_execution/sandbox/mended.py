@@ -76,7 +76,12 @@ async def refusals() -> None:
         good = s.make.market(BTC.id, BUY, Q(1))
         await s.submit(good)
         assert s.status(good) == "FILLED"
-        for order in (early, trailing, last, odd, child):
+        passed = s.make.bracket(
+            BTC.id, BUY, Q(1), sl_trigger_price=P(30500), tp_price=P(31000)
+        )  # its stop is in the market when it is filled
+        await s.submit(list_of=passed)
+        assert s.status(passed.orders[1]) == "REJECTED"
+        for order in (early, trailing, last, odd, child, passed.orders[1]):
             assert s.events(order).count("Rejected") == 1
 
 
