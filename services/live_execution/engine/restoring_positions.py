@@ -78,7 +78,8 @@ class Positions:
         if hedging and fill.position_id.value.startswith("P-"):
             self._turned = (instrument, opening)
             return
-        self.earlier.append(position)
+        if not hedging:
+            self.earlier.append(position)
         self.positions[fill.position_id.value] = Position(instrument, opening)
 
     def _turn_into(self, position_id: str) -> None:

@@ -9,16 +9,17 @@ from integration.live_execution.restore.busy import Busy, BusyConfig, Scene, quo
 from services.live_execution.engine.memory import Memory
 from services.live_execution.engine.snapshots import make
 
-COUNT = 300
+COUNT = 150
 
 
 class Played(Scene):
     """A scene that was played, with a snapshot made in its middle."""
 
-    def __init__(self, oms: OmsType, size: str) -> None:
-        super().__init__(oms)
-        self.netting = oms == OmsType.NETTING
-        self.data = quotes(COUNT, size=size)
+    def __init__(self, way: str) -> None:
+        self.netting = way == "netting"
+        oms = OmsType.NETTING if self.netting else OmsType.HEDGING
+        super().__init__(oms, virtual=way == "virtual")
+        self.data = quotes(COUNT, size="0.25" if way == "hedging" else "100")
         self.begin(Memory())
         self.play(self.data[:COUNT], Busy(BusyConfig(order_id_tag="7")))
         assert self.outside.memory is not None
@@ -27,14 +28,13 @@ class Played(Scene):
         self.play(self.data[COUNT:])
 
 
-@pytest.fixture(scope="session", params=["netting", "hedging"])
+@pytest.fixture(scope="session", params=["netting", "hedging", "virtual"])
 def played(request: pytest.FixtureRequest) -> Iterator[Played]:
-    """Give a scene of each way to keep positions; the second one has partial fills.
+    """Give a scene of each way to keep positions: NETTING, HEDGING with the venue's ids, or ours.
 
-    In the first one it has none: the simulated venue then changes the quantity of an order that
-    it has told already, so that no fact can be right.
+    One alone has partial fills: with them the simulated venue changes quantities of orders that
+    it has told already, where positions net, so that no fact can be right.
     """
-    netting = request.param == "netting"
-    scene = Played(OmsType.NETTING if netting else OmsType.HEDGING, "100" if netting else "0.25")
+    scene = Played(request.param)
     yield scene
     scene.close()
