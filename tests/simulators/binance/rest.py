@@ -61,9 +61,9 @@ class Rest:
             self.venue.requests[f"{self.market} {name}"] += 1
             used = self._use(self.weigh(name, request))
             try:
-                return _json(endpoint(request), 200, used)
+                return answer(endpoint(request), 200, used)
             except Refused as refused:
-                return _json({"code": refused.code, "msg": refused.text}, refused.status, used)
+                return answer({"code": refused.code, "msg": refused.text}, refused.status, used)
 
         return handle
 
@@ -184,7 +184,8 @@ class Rest:
         return {"symbol": symbol.name, "price": symbol.price(ticks), **time}
 
 
-def _json(body: Any, status: int, headers: dict[str, str]) -> web.Response:
+def answer(body: Any, status: int, headers: dict[str, str]) -> web.Response:
+    """Write an answer."""
     return web.Response(
         status=status, text=json.dumps(body), content_type="application/json", headers=headers
     )

@@ -12,11 +12,15 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from simulators.binance.accounts import Accounts
 from simulators.binance.faults import Failure, Failures, garbage
+from simulators.binance.market import Market
+from simulators.binance.rest_account import AccountRest
 from simulators.binance.rest_futures import FuturesRest
 from simulators.binance.rest_spot import SpotRest
 from simulators.binance.scene import Event, Options, Scene
-from simulators.binance.symbols import SPOT
+from simulators.binance.symbols import FUTURES, MARKETS, SPOT
+from simulators.binance.users import PATHS, Users
 from simulators.binance.wire import BINARY, Wire, frame
 from simulators.exchange import Socket
 
@@ -30,14 +34,40 @@ SHUTDOWN_CODE = 1001  # not documented: what the venue closes with at the 24-hou
 class Binance(Scene):
     """Binance on loopback: `http` and `ws` are the base URLs for a client's config."""
 
-    sockets_at = tuple(
-        route + path for route in ROUTES for path in ("/stream", "/ws", "/ws/{streams:.+}")
+    sockets_at = (
+        *(route + path for route in ROUTES for path in ("/stream", "/ws", "/ws/{streams:.+}")),
+        *PATHS,
     )
 
     def __init__(self, port: int = 0, options: Options | None = None) -> None:
         super().__init__(port, options)
         self.failures = Failures()
+        self.users = Users(self)
+        self.accounts = Accounts(self, self.users.tell)
+        self.account_rest = {market: AccountRest(self, market) for market in MARKETS}
         self._wires: dict[Socket, Wire] = {}
+
+    def orders_client(self, market: str = SPOT, **options: Any) -> dict[str, Any]:
+        """Give the configuration of Nautilus' execution client for a market, as JSON."""
+        futures = {"base_url_ws_stream": f"ws://127.0.0.1:{self.port}/user"}
+        return {
+            "account_type": "SPOT" if market == SPOT else "USDT_FUTURES",
+            "base_url_http": self.http,
+            "base_url_ws": f"ws://127.0.0.1:{self.port}/ws-api",
+            **(futures if market == FUTURES else {}),
+        } | options
+
+    def _say_quote(self, market: Market) -> None:
+        super()._say_quote(market)
+        self.accounts.match(market.symbol.market, market.symbol.name)
+
+    def advance(self, seconds: float) -> int:
+        """Move the clock as `Scene.advance`, and end orders that are past their time."""
+        now = super().advance(seconds)
+        for account in self.accounts.of.values():
+            for symbol in {order.symbol for order in account.open_orders()}:
+                self.accounts.match(account.market, symbol)
+        return now
 
     # -- commands: faults
 
@@ -161,7 +191,8 @@ class Binance(Scene):
 
     def routes(self) -> list[web.RouteDef]:
         """Give both markets' REST."""
-        return [*SpotRest(self).routes(), *FuturesRest(self).routes()]
+        public = [*SpotRest(self).routes(), *FuturesRest(self).routes()]
+        return public + [route for rest in self.account_rest.values() for route in rest.routes()]
 
     def limited(self) -> web.Response:
         """Give nothing: `fail` says what a limited call gets."""
@@ -175,6 +206,9 @@ class Binance(Scene):
 
     async def greet(self, socket: Socket) -> None:
         """Subscribe a new socket to the streams of its address."""
+        if socket.path in PATHS:
+            self.users.join(socket)
+            return
         query, parts = socket.request.query, socket.request.match_info
         names = query.get("streams") or parts.get("streams") or ""
         market = socket.path.split("/")[1]
@@ -185,14 +219,21 @@ class Binance(Scene):
 
     def left(self, socket: Socket) -> None:
         """Forget a socket."""
-        self.hub.leave(self._wires.pop(socket))
+        if socket.path in PATHS:
+            self.users.leave(socket)
+        else:
+            self.hub.leave(self._wires.pop(socket))
 
     def ponged(self, socket: Socket) -> None:
         """Note that the client is there."""
-        self._wires[socket].ponged_at = asyncio.get_running_loop().time()
+        if socket.path not in PATHS:
+            self._wires[socket].ponged_at = asyncio.get_running_loop().time()
 
     async def receive(self, socket: Socket, text: str) -> None:
         """Answer a client's message, or cut the client when it sends too many."""
+        if socket.path in PATHS:
+            await self.send(socket, self.users.receive(socket, text))
+            return
         wire = self._wires[socket]
         answer = self.hub.answer(wire, text)
         if answer is None:
