@@ -54,7 +54,7 @@ def test_ex_206_a_trader_from_a_file(here: Here) -> None:
     error = here.error("trader", "strategy", "start", "CTL-002", "009", code=4)
     assert error["reason"] == "TRADER_STRATEGY_NOT_FOUND"
     document = yaml.safe_load(text) | {"strategies": []}
-    (here.folder / "t.json").write_text(json.dumps(document))
+    (here.folder / "t.json").write_text(json.dumps(document, default=str))
     here("trader", "update", "CTL-002", "-f", "t.json")
     found = here.json("trader", "ls", "--label", "desk=sample", "--state", "stopped")
     assert "CTL-002" in {each["trader_id"] for each in found}

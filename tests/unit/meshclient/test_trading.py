@@ -101,7 +101,7 @@ def test_ex_201_a_trader_as_a_file(tmp_path: Path) -> None:
     document["venues"].append({"venue": "BINANCE", "live": live})
     document["data"] = {"mesh": "binance"}
     file = tmp_path / "t.json"
-    file.write_text(json.dumps(document))
+    file.write_text(json.dumps(document, default=str))
     other = trader_spec.load(file, "X-1")
     assert other.trader_id == "X-1"
     assert json.loads(other.spec.venues[1].live.config_json) == {"account_type": "SPOT"}
