@@ -21,6 +21,7 @@ ERRORS = (
     SerializationClash,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that broke in the middle of something
 )
 """What a store that is away, starting or full raises: worth trying again."""
 
