@@ -51,10 +51,7 @@ class _OrderEventTypeEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper.
     ORDER_EVENT_TYPE_FILLED: _OrderEventType.ValueType  # 16
 
 class OrderEventType(_OrderEventType, metaclass=_OrderEventTypeEnumTypeWrapper):
-    """What happens in a trader, in the words of Nautilus: fields have Nautilus' names, and times its nanoseconds.
-
-    OrderEventType is the Nautilus class of an order event.
-    """
+    """OrderEventType is the Nautilus class of an order event."""
 
 ORDER_EVENT_TYPE_UNSPECIFIED: OrderEventType.ValueType  # 0
 """Never sent."""
@@ -259,9 +256,8 @@ class OrderInitialized(google.protobuf.message.Message):
     """Execution algorithm parameters as JSON, where a Struct does not hold them exactly (integers, say)."""
     @property
     def options(self) -> google.protobuf.struct_pb2.Struct:
-        """Options of the type as Nautilus keeps them: price, trigger_price, trigger_type, expire_time_ns, display_qty,
-        limit_offset, trailing_offset, trailing_offset_type, activation_price. Decimals are strings, times are strings of
-        unix nanoseconds.
+        """Options by Nautilus' names: price, trigger_price, trigger_type, expire_time_ns, display_qty, limit_offset,
+        trailing_offset, trailing_offset_type, activation_price. Decimals, and times in unix nanoseconds, are strings.
         """
 
     @property
@@ -707,9 +703,7 @@ global___AccountState = AccountState
 
 @typing.final
 class OrderIntent(google.protobuf.message.Message):
-    """OrderIntent tells that an order, a modification or a cancellation is about to be sent to a venue. What comes of it
-    follows as OrderEvents; an intent that none follows is looked up at the venue when the trader starts again.
-    """
+    """OrderIntent tells that something is about to be sent to a venue. One that no event follows is asked for there."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1074,9 +1068,7 @@ global___ClockMoved = ClockMoved
 
 @typing.final
 class OrderUnknown(google.protobuf.message.Message):
-    """OrderUnknown tells that the outcome of an order is not known: the venue does not say. It ends with the next event of
-    the order.
-    """
+    """OrderUnknown tells that the venue does not say what became of an order. It ends with the order's next event."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -1172,9 +1164,7 @@ global___FlattenDone = FlattenDone
 
 @typing.final
 class TraderFact(google.protobuf.message.Message):
-    """TraderFact is one fact of a trader, numbered by it without holes. Payload of
-    `facts:live_execution:<project>:<trader_id>`.
-    """
+    """TraderFact is a fact of a trader, numbered without holes; payload of `facts:live_execution:<project>:<trader_id>`."""
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
