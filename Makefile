@@ -68,11 +68,12 @@ lint: setup .venv-protos/.ready typecheck ## Check style, contracts, generated c
 typecheck: setup ## Check the types
 	@$(BIN)/mypy libs/meshkit libs/meshclient libs/meshnautilus services tests
 
-test: setup ## Run every test that needs no Debian package
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS)
+test: setup ## Run every test that needs no Debian package and is not long
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not long" $(TESTS)
 
-test-system: setup ## Run the tests that need Debian packages (see .ci/run)
+test-system: setup ## Run the tests that need Debian packages (see .ci/run), and the long ones
 	@$(BIN)/python -m pytest tests/system
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long $(TESTS)
 
 chaos: setup ## Break a mesh at random while clients watch; MINUTES=5, SEED=number
 	@PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m chaos.live.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
