@@ -69,6 +69,8 @@ class Market:
     def __init__(self) -> None:
         self._last: dict[InstrumentId, dict[Any, deque[tuple[int, Any]]]] = {}
         self._count = 0
+        self._made: dict[InstrumentId, tuple[int, State]] = {}
+        """States of L1 markets, and the number of the data after which they were."""
 
     def note(self, instrument_id: InstrumentId, data: Data) -> None:
         """Note data that the venue is about to match on."""
@@ -90,17 +92,24 @@ class Market:
         return [self._state(exchange, instrument_id) for instrument_id in exchange.instruments]
 
     def _state(self, exchange: Any, instrument_id: InstrumentId) -> State:
-        core = exchange.core(instrument_id)
-        prices = tuple("" if price is None else str(price) for price in _prices(core))
-        noted = (pair for kind in self._last.get(instrument_id, {}).values() for pair in kind)
-        seen = tuple(
-            Seen(number, type(data).__name__, type(data).to_dict(data))
-            for number, data in sorted(noted, key=lambda pair: pair[0])
-        )
-        if exchange.book_type == BookType.L1_MBP:
-            return State(instrument_id.value, seen, prices)  # type: ignore[arg-type] # three of them
-        book = exchange.get_book(instrument_id)
-        return State(instrument_id.value, seen, prices, tuple(_levels(book)), book.ts_last)  # type: ignore[arg-type] # as above
+        told = _told(exchange.core(instrument_id))
+        kinds = self._last.get(instrument_id, {})
+        newest = max((kind[-1][0] for kind in kinds.values()), default=0)
+        number, known = self._made.get(instrument_id, (0, None))
+        if exchange.book_type != BookType.L1_MBP:
+            book = exchange.get_book(instrument_id)
+            seen = _seen(kinds)
+            return State(instrument_id.value, seen, told, tuple(_levels(book)), book.ts_last)
+        if known is None or newest != number or known.prices != told:
+            # Asked for after each event of an order: of most instruments nothing has changed.
+            known = State(instrument_id.value, _seen(kinds), told)
+            self._made[instrument_id] = (newest, known)
+        return known
+
+
+def _seen(kinds: dict[Any, deque[tuple[int, Any]]]) -> tuple[Seen, ...]:
+    noted = sorted((pair for kind in kinds.values() for pair in kind), key=lambda pair: pair[0])
+    return tuple(Seen(n, type(data).__name__, type(data).to_dict(data)) for n, data in noted)
 
 
 def give_again(client: Any, state: State) -> bool:
@@ -112,6 +121,8 @@ def give_again(client: Any, state: State) -> bool:
     core = client.exchange.core(instrument_id)
     data = [KINDS[seen.kind].from_dict(seen.values) for seen in state.seen]
     for each in data:
+        if isinstance(each, QuoteTick) and each is data[-1]:
+            client.on_data(_last(each, core, state.prices[2]))
         if isinstance(each, TradeTick):
             for pin in _pins(each, core, state.prices):
                 client.on_data(pin)
@@ -128,8 +139,17 @@ def _prices(core: MatchingCore) -> tuple[Price | None, Price | None, Price | Non
     return core.bid, core.ask, core.last
 
 
-def _told(core: MatchingCore) -> tuple[str, ...]:
-    return tuple("" if price is None else str(price) for price in _prices(core))
+def _told(core: MatchingCore) -> tuple[str, str, str]:
+    bid, ask, last = ("" if price is None else str(price) for price in _prices(core))
+    return bid, ask, last
+
+
+def _last(before: QuoteTick, core: MatchingCore, price: str) -> TradeTick | QuoteTick:
+    """Return a trade at the last price: a fill sets it too. A quote puts the rest right again."""
+    if not price or _told(core)[2] == price:
+        return before
+    values = (AggressorSide.NO_AGGRESSOR, TradeId("0"), before.ts_event, before.ts_init)
+    return TradeTick(before.instrument_id, Price.from_str(price), before.bid_size, *values)
 
 
 def _pins(last: TradeTick, core: MatchingCore, prices: tuple[str, str, str]) -> Iterator[TradeTick]:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from integration.live_execution.sandbox.markets import carried
 from integration.live_execution.sandbox.replayed import everything
 from integration.nautilus.runs import apart
 
@@ -40,3 +41,9 @@ def test_ex_65_difference_has_a_name(outcomes: tuple[Any, ...]) -> None:
         # status, side, type, quantity and filled quantity are the same; its price and steps are not
         assert node[key][1:6] == backtest[key][1:6]
         assert "OrderUpdated" in node[key][-1]
+
+
+def test_ex_74_markets_are_carried_over() -> None:
+    """EX-74: bid, ask, last and the whole book are after a restart what they were before it."""
+    for before, after in apart(carried):
+        assert after == before
