@@ -8,17 +8,22 @@ import asyncpg
 
 from meshkit.link import ERRORS, Link, wait
 
+QUEUED = "queued"
+"""What a transaction says that has nothing but rows for the outbox: only the publisher cares."""
+
 
 class Bell:
-    """Listens on a connection of its own; rings on every NOTIFY of the schema.
+    """Listens on a connection of its own; rings on every NOTIFY of the schema, with
+    ``facts_only`` not on those that tell of the outbox alone.
 
     A bell can miss a ring while its connection is lost (it rings once when it is back), so who
     waits on it also looks by himself now and then.
     """
 
-    def __init__(self, dsn: str, schema: str) -> None:
+    def __init__(self, dsn: str, schema: str, *, facts_only: bool = False) -> None:
         self._dsn = dsn
         self._channel = f"mesh_{schema}"
+        self._ignored = QUEUED if facts_only else None
         self._rung = asyncio.Event()
         self._link = Link(f"bell:{schema}")
 
@@ -61,5 +66,6 @@ class Bell:
         finally:
             connection.terminate()
 
-    def _heard(self, *_: Any) -> None:
-        self.ring()
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: object) -> None:
+        if payload != self._ignored:
+            self.ring()

@@ -9,8 +9,10 @@ in PostgreSQL, in the transaction that calls ``done``.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from meshkit.bell import QUEUED
 from meshkit.database import Connection
-from meshkit.facts import NOTIFY
+
+NOTIFY = f"SELECT pg_notify('mesh_' || current_schema(), '{QUEUED}')"
 
 BATCH = 256
 """Rows handed to Redis at once."""

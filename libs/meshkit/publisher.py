@@ -212,7 +212,7 @@ class _Outbox:
         async with self._database.connection() as connection:
             wanted = await outbox.mark(connection, [row.seq for row in rows], str(before))
         await self._queues.drop([row for row in rows if row.seq not in wanted])
-        return True
+        return len(rows) == outbox.BATCH
 
     async def _drop_page(self) -> bool:
         async with self._database.connection() as connection:
@@ -222,4 +222,4 @@ class _Outbox:
         await self._queues.drop(rows)
         async with self._database.connection() as connection:
             await outbox.remove(connection, [row.seq for row in rows])
-        return True
+        return len(rows) == outbox.BATCH

@@ -22,6 +22,7 @@ import redis.asyncio
 
 from mesh.events.v1.events_pb2 import Event
 from meshkit import context, facts, watch_cursor
+from meshkit.bell import Bell
 from meshkit.database import Database
 from meshkit.errors import CursorTrimmed, Draining, TokenExpired
 from meshkit.facts import Head
@@ -84,6 +85,8 @@ class WatchHub:
     poll
         Seconds between looks at PostgreSQL, which find what Redis did not tell; a quarter of it
         while Redis is away.
+    prompt
+        Look at each commit, without waiting for Redis: watchers hear some milliseconds sooner.
 
     """
 
@@ -95,12 +98,14 @@ class WatchHub:
         *,
         draining: asyncio.Event | None = None,
         poll: float = 1.0,
+        prompt: bool = False,
     ) -> None:
         self._database = database
         self._client = client
         self._draining = draining or asyncio.Event()
         self._closed = asyncio.Event()
         self._poll = poll
+        self._bell = Bell(database.dsn, database.schema, facts_only=True) if prompt else None
         self._rings = {stream: Ring() for stream in streams}
         self._wanted = Counter(streams)
         self._heads: Mapping[str, Head] = {}
@@ -117,6 +122,8 @@ class WatchHub:
             for head in await facts.heads(connection, list(self._rings)):
                 self._rings[head.stream] = Ring(head.number)
         self._mirror = Mirror(self._client, self._origin, longest=0)  # adds nothing itself
+        if self._bell is not None:
+            await self._bell.__aenter__()
         loops = (self._follow(), self._look(), self._end())
         self._tasks = [asyncio.create_task(loop, name="watch") for loop in loops]
         return self
@@ -128,6 +135,8 @@ class WatchHub:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        if self._bell is not None:
+            await self._bell.__aexit__()
 
     async def watch(
         self,
@@ -347,12 +356,18 @@ class WatchHub:
             try:
                 await self._read_heads()
                 self._postgres.up()
-                await asyncio.sleep(self._pause())
+                await self._rest()
             except ERRORS as error:
                 await asyncio.sleep(self._postgres.down(error))
             except Exception as error:  # a bug must not end all watching without a word
                 log.exception("the heads cannot be read")
                 await asyncio.sleep(self._postgres.down(error))
+
+    async def _rest(self) -> None:
+        if self._bell is None:
+            await asyncio.sleep(self._pause())
+        else:
+            await self._bell.wait(self._pause())
 
     def _pause(self) -> float:
         if not self._redis.is_up:

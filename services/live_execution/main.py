@@ -87,7 +87,7 @@ async def opened(
             )
         )
         hub = await stack.enter_async_context(
-            WatchHub(database, client, [AREA], draining=server.draining)
+            WatchHub(database, client, [AREA], draining=server.draining, prompt=True)
         )
         to_strategy = await stack.enter_async_context(channel(config.strategy_address, STRATEGY))
         to_feeds = await stack.enter_async_context(channel(config.market_data_address, FEEDS))

@@ -9,6 +9,7 @@ from uuid import UUID
 from mesh.execution.v1 import events_pb2 as events
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.marketdata.v1.instrument_pb2 import InstrumentDefinition
+from meshkit.bell import QUEUED
 from meshkit.outbox import Row
 from services.live_execution.marking import Price
 from services.live_execution.names import TraderKey
@@ -105,7 +106,8 @@ class OrderStore:
             " older AS (SELECT seq, stream, key, payload FROM outbox WHERE NOT done AND epoch = ''"
             f"  AND stream = $12 ORDER BY seq LIMIT {BEHIND})"
             " SELECT *, '' FROM older UNION ALL"
-            " SELECT *, pg_notify('mesh_' || current_schema(), '')::text FROM entry ORDER BY seq",
+            f" SELECT *, pg_notify('mesh_' || current_schema(), '{QUEUED}')::text FROM entry"
+            " ORDER BY seq",
             *key,
             list(submission.keys),
             list(submission.keys.values()),

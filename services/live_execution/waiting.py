@@ -44,7 +44,7 @@ class Waiting:
         self._database = database
         self._store = store
         self._poll = poll
-        self._bell = Bell(database.dsn, database.schema)
+        self._bell = Bell(database.dsn, database.schema, facts_only=True)
         self._link = Link("live_execution:waiting")
         self._waiters: set[Waiter] = set()
         self._some = asyncio.Event()

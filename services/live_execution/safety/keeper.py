@@ -59,7 +59,7 @@ class Keeper:
         self._halting = halting
         self._limiting = limiting
         self._look_s = settings.look_s
-        self._bell = Bell(database.dsn, database.schema)
+        self._bell = Bell(database.dsn, database.schema, facts_only=True)
         self._link = Link("live_execution:safety")
         self._redis = Link("live_execution:latch")
         self._strange: dict[str, bytes] = {}

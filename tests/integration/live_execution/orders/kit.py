@@ -192,7 +192,7 @@ async def opened_api(
             MeshServer(name="live-execution", listen=address, keys=signer, grace=0.5)
         )
         hub = await stack.enter_async_context(
-            WatchHub(database, client, [AREA], draining=server.draining)
+            WatchHub(database, client, [AREA], draining=server.draining, prompt=True)
         )
         safety = await stack.enter_async_context(open_safety(database, redis_url, settings))
         orders = await stack.enter_async_context(
