@@ -60,6 +60,8 @@ class MeshDataClient(LiveMarketDataClient):
         )
         self._config = config
         self._mesh: MeshClient | None = None
+        self.also: set[str] = set()
+        """Instruments that are wanted when it connects; one that there is not is no fault."""
         self.opener: Callable[[], MeshClient] = self._of_profile
         """Opens the connection; by default to what the config's profile says."""
 
@@ -95,6 +97,22 @@ class MeshDataClient(LiveMarketDataClient):
         if found is None:
             found = self.take(await self.find_instrument(str(instrument_id)))
         return found
+
+    async def try_need(self, instrument_id: InstrumentId) -> None:
+        """Have an instrument in the node's cache; say so where there is none."""
+        try:
+            await self.need(instrument_id)
+        except MeshClientError as error:
+            if error.code in PASSING:
+                raise
+            self._log.error(f"There is no instrument {instrument_id}: {error}")
+
+    async def load(self) -> None:
+        """Load the instruments of the config, and those of ``also`` that there are."""
+        for instrument_id in self._config.instrument_ids:
+            self.take(await self.find_instrument(instrument_id))
+        for instrument_id in sorted(self.also):
+            await self.try_need(InstrumentId.from_str(instrument_id))
 
     def take(self, definition: InstrumentDefinition) -> Instrument:
         """Hand an instrument to the node."""

@@ -56,8 +56,7 @@ class LiveMeshDataClient(MeshDataClient):
 
     async def _connect(self) -> None:
         await self.mesh.feeds.get(self._config.feed_id)
-        for instrument_id in self._config.instrument_ids:
-            self.take(await self.find_instrument(instrument_id))
+        await self.load()
 
     async def _disconnect(self) -> None:
         if self._watching is not None:

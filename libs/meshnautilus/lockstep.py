@@ -28,8 +28,7 @@ class LockstepMeshDataClient(MeshDataClient):
         self._rows: Rows[Channel] = Rows(self._open, self._driver)
 
     async def _connect(self) -> None:
-        for instrument_id in self._config.instrument_ids:
-            self.take(await self.find_instrument(instrument_id))
+        await self.load()
         self.create_task(self._play(), log_msg="play")
 
     async def _disconnect(self) -> None:

@@ -1,5 +1,6 @@
 """The strategies of a trader: made, started, stopped, failed and removed each alone."""
 
+import asyncio
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from services.live_execution.engine.strategies.entries import Entry
 from services.live_execution.engine.strategies.failures import failure, said
 from services.live_execution.engine.strategies.fuse import Fuse
 from services.live_execution.engine.strategies.making import make
+from services.live_execution.engine.strategies.naming import Instruments
 from services.live_execution.engine.strategies.numbering import Numbers, go_on_counting
 from services.live_execution.engine.strategies.registering import Registrar
 from services.live_execution.engine.strategies.responses import Responses
@@ -71,6 +73,8 @@ class Strategies:
         self._responses = Responses(node.kernel.data_engine, node.kernel.msgbus)
         self._responses.install()
         Aggregating(node.kernel.data_engine).install()
+        self._instruments = Instruments(node.kernel)
+        self._loading: set[asyncio.Task[None]] = set()
         self._entries: dict[str, Entry] = {}
 
     # -- commands
@@ -83,6 +87,8 @@ class Strategies:
                 entry.become(pb.STRATEGY_STATE_STOPPED)
             else:
                 self._make(entry)
+            if entry.made is not None:
+                self._instruments.when_connected(self._instruments.missing(entry.made))
 
     async def change(self, command: order_pb2.StrategyCommand) -> None:
         """Carry out a command of a caller. Raises ``Refused``."""
@@ -224,8 +230,21 @@ class Strategies:
 
     def _begin(self, entry: Entry) -> None:
         self._make(entry, again=True)
-        if entry.made is not None and self._kernel.trader.is_running:
+        if entry.made is None or not self._kernel.trader.is_running:
+            return
+        if self._instruments.missing(entry.made):
+            task = self._kernel.loop.create_task(self._load_and_start(entry))
+            self._loading.add(task)
+            task.add_done_callback(self._loading.discard)
+        else:
             entry.made.start()
+
+    async def _load_and_start(self, entry: Entry) -> None:
+        made = entry.made
+        await self._instruments.load(self._instruments.missing(made))
+        pending = entry.state == pb.STRATEGY_STATE_PENDING
+        if pending and entry.made is made and self._kernel.trader.is_running:
+            made.start()
 
     def _take_out(self, entry: Entry) -> None:
         made, fuse = entry.made, entry.fuse

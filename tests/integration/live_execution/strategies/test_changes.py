@@ -1,17 +1,30 @@
 """Strategies of a running trader: stopped, started again, added, removed, and their state."""
 
 import pytest
+from nautilus_trader.config import StrategyConfig
+from nautilus_trader.model.data import BarType
+from nautilus_trader.model.identifiers import InstrumentId
 
 from integration.live_execution.strategies import changing
 from integration.live_execution.strategies.changing import Told
+from integration.live_execution.strategies.rows import MINUTES
 from integration.nautilus.runs import apart
 from mesh.execution.v1.trader_pb2 import (
     STRATEGY_STATE_FAILED,
     STRATEGY_STATE_RUNNING,
     STRATEGY_STATE_STOPPED,
 )
+from services.live_execution.engine.strategies.naming import named
 
 RUNS, STANDS, FAILED = STRATEGY_STATE_RUNNING, STRATEGY_STATE_STOPPED, STRATEGY_STATE_FAILED
+
+
+class Config(StrategyConfig, frozen=True):
+    """Names instruments in several ways, and things that look like some."""
+
+    bar_types: tuple[BarType, ...]
+    instrument_id: InstrumentId = InstrumentId.from_str("ETHUSDT.BINANCE")
+    file: str = "main.py"
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +127,11 @@ def test_ex92_a_failed_one_is_started_by_command_or_by_a_new_version(failed: Tol
     assert failed["mended"] == (RUNS, 14)
     assert failed["restarted"] == {"L": FAILED, "F": RUNS}
     assert failed["by command"] == {"L": RUNS, "F": RUNS}
+
+
+def test_ex95_a_config_names_the_instruments_that_it_needs() -> None:
+    """Instruments, those of bar types, and those in lists are found in a config."""
+    assert {str(each) for each in named(Config(bar_types=(MINUTES,)))} == {
+        "BTCUSDT.BINANCE",
+        "ETHUSDT.BINANCE",
+    }
