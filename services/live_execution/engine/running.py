@@ -19,6 +19,7 @@ from services.live_execution.engine.capture import Capture
 from services.live_execution.engine.clockwork import Clockwork
 from services.live_execution.engine.commands import Commands
 from services.live_execution.engine.desk import MANUAL, SAFETY, Desk
+from services.live_execution.engine.doubles import without_doubles
 from services.live_execution.engine.flatten import Flattener
 from services.live_execution.engine.following import Following
 from services.live_execution.engine.gate import Gate
@@ -87,6 +88,9 @@ class Running:
         """Build the clients and bring back what an earlier process knew."""
         self.node.build()
         mend(self.node)
+        for client in self.kernel.exec_engine._clients.values():
+            if client.id.value in self._real:
+                without_doubles(client)
         self._gate.install()
         self.kernel.msgbus.subscribe("events.order.*", self._settling.on_event)
         memory = restore(self.kernel, restored)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from simulators.binance.accounts import Account, Position, check_signature
+from simulators.binance.accounts import MAKER, TAKER, Account, Position, check_signature
 from simulators.binance.matching import Fill, Order
 from simulators.binance.rest import Handler, Refused, answer
 from simulators.binance.symbols import FUTURES, SPOT
@@ -44,6 +44,7 @@ class AccountRest:
         if self.market == SPOT:
             return both | {
                 ("GET", "/api/v3/account"): self.spot_account,
+                ("GET", "/sapi/v1/asset/tradeFee"): self.fees,
                 ("GET", "/api/v3/myTrades"): self.trades,
                 ("DELETE", "/api/v3/openOrders"): self.cancel_all,
             }
@@ -182,6 +183,13 @@ class AccountRest:
             "updateTime": self.venue.clock.now(), "accountType": "SPOT",
             "balances": self.balances(account), "permissions": ["SPOT"],
         }  # fmt: skip
+
+    def fees(self, account: Account, _: web.Request) -> Any:
+        """Serve GET tradeFee."""
+        return [
+            {"symbol": name, "makerCommission": str(MAKER), "takerCommission": str(TAKER)}
+            for name in self.venue.listed(SPOT)
+        ]
 
     def balances(self, account: Account) -> list[dict[str, str]]:
         """Give the balances of spot."""
