@@ -174,7 +174,7 @@ async def balances() -> None:
     async with scene(s.facts, life=2, spec=CASH) as t:
         assert [e for e in t.told if isinstance(e, OrderEvent | AccountState)] == []
         assert _balances(t) == before
-        assert _account(t).event_count == account.event_count
+        assert _account(t).last_event == account.last_event
         await t.quote("30000", "30001", "5")
         cancelled, *_ = t.node.cache.orders_open(side=SELL)
         t.hand.cancel_order(cancelled)
