@@ -19,7 +19,6 @@ from services.live_execution.engine.capture import Capture
 from services.live_execution.engine.clockwork import Clockwork
 from services.live_execution.engine.commands import Commands
 from services.live_execution.engine.desk import MANUAL, SAFETY, Desk
-from services.live_execution.engine.doubles import without_doubles
 from services.live_execution.engine.flatten import Flattener
 from services.live_execution.engine.following import Following
 from services.live_execution.engine.gate import Gate
@@ -34,6 +33,7 @@ from services.live_execution.engine.marks import Marks, last_known
 from services.live_execution.engine.orders import Orders
 from services.live_execution.engine.preview import Previewer
 from services.live_execution.engine.remembering import Remembering
+from services.live_execution.engine.reports import mend_reports
 from services.live_execution.engine.restoring import restore
 from services.live_execution.engine.sandbox import mend, revive
 from services.live_execution.engine.settling import Settling
@@ -90,7 +90,7 @@ class Running:
         mend(self.node)
         for client in self.kernel.exec_engine._clients.values():
             if client.id.value in self._real:
-                without_doubles(client)
+                mend_reports(client)
         self._gate.install()
         self.kernel.msgbus.subscribe("events.order.*", self._settling.on_event)
         memory = restore(self.kernel, restored)
