@@ -26,7 +26,7 @@ from services.live_execution.engine.halting import Halting, halted_tags
 from services.live_execution.engine.health import Health
 from services.live_execution.engine.intents import settle_unsent
 from services.live_execution.engine.intents_forgotten import pass_over_forgotten
-from services.live_execution.engine.intents_resolving import Resolver
+from services.live_execution.engine.intents_resolving import Pace, Resolver
 from services.live_execution.engine.limits import Limits
 from services.live_execution.engine.limits_watch import LimitWatch
 from services.live_execution.engine.marks import Marks, last_known
@@ -68,6 +68,8 @@ class Running:
         self.node, self.kernel = node, node.kernel
         self.outside, self.states = outside, states
         self._ticket, self._spec = ticket, spec
+        self.pace = Pace()
+        """When orders of unknown outcome are asked for."""
         self._snapshot_number = 0
         self._started = False
         # Before anybody else on the bus: what happens is journalled before it has effects.
@@ -168,7 +170,7 @@ class Running:
 
     async def resolve(self) -> None:
         """Look up orders whose outcome at a real venue is not known, for ever."""
-        await Resolver(self.kernel, self.outside, self._real).run()
+        await Resolver(self.kernel, self.outside, self._real, self.pace).run()
         await asyncio.Event().wait()  # without real venues there is nothing to do
 
     async def keep(self) -> None:

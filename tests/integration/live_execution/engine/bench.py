@@ -86,7 +86,7 @@ class Bench:
         self.trader = trader
         self.outside = outside
         self.cache = trader.kernel.cache
-        self.instrument = self.cache.instruments()[0]
+        self.instrument: Any = next(iter(self.cache.instruments()), None)
 
     # -- the market
 

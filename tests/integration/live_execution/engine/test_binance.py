@@ -1,0 +1,163 @@
+"""EX-210 to EX-216: a trader at Binance, by Nautilus' own adapter, against the simulated venue."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from integration.live_execution.engine.at_binance import At, Outside, at_binance, ticket_at
+from mesh.execution.v1 import trader_pb2 as pb
+from services.live_execution.engine import main, node
+from services.live_execution.trader.ports import Refusal
+from simulators.binance.venue import Binance
+
+MARKETS = ("futures", "spot")
+
+
+@pytest.fixture(params=MARKETS)
+async def at(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[At]:
+    """Run a trader at one of the markets."""
+    async with Binance() as venue:
+        venue.quote(request.param, "BTCUSDT", "50000.0", "5", "50000.1", "5")
+        async with at_binance(tmp_path / "journal", venue, request.param) as trader:
+            yield trader
+
+
+async def test_orders(at: At) -> None:
+    """EX-210: orders are accepted, filled in parts, filled, cancelled, expired, rejected."""
+    bought = at.ticket()
+    await at.submit(bought)
+    await at.ends(bought, "FILLED")
+    resting = at.ticket(type="LIMIT", price="49000", quantity="3")
+    await at.submit(resting)
+    await at.ends(resting, "ACCEPTED")
+    at.quote("48999.0", "49000.0", size="1")
+    await at.ends(resting, "PARTIALLY_FILLED")
+    canceled = at.ticket(type="LIMIT", price="47000")
+    await at.submit(canceled)
+    await at.ends(canceled, "ACCEPTED")
+    await at.cancel(canceled.client_order_id)
+    await at.ends(canceled, "CANCELED")
+    at.quote("48998.0", "48999.0", size="5")
+    await at.ends(resting, "FILLED")
+    hasty = at.ticket(type="LIMIT", price="40000", time_in_force="IOC")
+    await at.submit(hasty)
+    await at.ends(hasty, "EXPIRED", "CANCELED")
+    taking = at.ticket(type="LIMIT", price="49000", post_only=True)
+    await at.submit(taking)
+    await at.ends(taking, "REJECTED")
+    beyond = at.ticket(type="LIMIT", side="SELL", price="60000", quantity="900")
+    await at.submit(beyond)
+    await at.ends(beyond, "REJECTED", "DENIED")
+    await at.same()
+
+
+async def test_modified(tmp_path: Path) -> None:
+    """EX-211: an order of futures is modified where it rests; one past its time expires."""
+    async with Binance() as venue:
+        venue.quote("futures", "BTCUSDT", "50000.0", "5", "50000.1", "5")
+        async with at_binance(tmp_path / "journal", venue, "futures") as at:
+            order = at.ticket(type="LIMIT", price="49000", quantity="1")
+            await at.submit(order)
+            await at.ends(order, "ACCEPTED")
+            assert (
+                await at.modify(order.client_order_id, price="49100", quantity="2")
+            ).reason == ""
+            await at.until(lambda: at.events(order.client_order_id)[-1] == "UPDATED")
+            await at.same()
+            brief = at.ticket(type="LIMIT", price="48000", time_in_force="GTD")
+            brief.expire_time.FromNanoseconds(at.now_ns() + 700 * 10**9)
+            await at.submit(brief)
+            await at.ends(brief, "ACCEPTED")
+            venue.advance(701)
+            await at.ends(brief, "EXPIRED", "CANCELED")
+            await at.same()
+
+
+async def test_lost_answers(at: At) -> None:
+    """EX-212: an order whose answer is lost is found out by the stream or by asking, and once."""
+    at.venue.users.lose()
+    heard = at.ticket()
+    await at.submit(heard)
+    await at.ends(heard, "FILLED")
+    at.venue.users.lose()
+    at.venue.users.deaf = True
+    unheard = at.ticket()
+    await at.submit(unheard)
+    await at.until(lambda: len(at.account.orders) == 2)
+    await at.ends(unheard, "FILLED")
+    at.venue.users.deaf = False
+    await at.same()
+    assert [client_id for _, client_id in at.account.received] == [
+        heard.client_order_id,
+        unheard.client_order_id,
+    ]
+
+
+async def test_told_twice(at: At) -> None:
+    """EX-213: what the venue tells twice counts once."""
+    at.venue.users.twice = True
+    order = at.ticket(quantity="2")
+    await at.submit(order)
+    await at.ends(order, "FILLED")
+    await at.same()
+
+
+async def test_stream_dropped(at: At) -> None:
+    """EX-214: what happens while the user stream is away is found out when it is back."""
+    order = at.ticket(type="LIMIT", price="49000")
+    await at.submit(order)
+    await at.ends(order, "ACCEPTED")
+    at.venue.users.deaf = True
+    at.quote("48990.0", "48991.0")
+    at.venue.users.deaf = False
+    at.venue.users.drop()
+    await at.ends(order, "FILLED")
+    await at.same()
+
+
+@pytest.mark.parametrize("market", MARKETS)
+async def test_while_it_was_dead(tmp_path: Path, market: str) -> None:
+    """EX-215: what happened at the venue while the trader was dead is its own when it is back."""
+    async with Binance() as venue:
+        venue.quote(market, "BTCUSDT", "50000.0", "5", "50000.1", "5")
+        async with at_binance(tmp_path / "journal", venue, market) as at:
+            filled = at.ticket(type="LIMIT", price="49000", quantity="2")
+            ended = at.ticket(type="LIMIT", price="48000")
+            for order in (filled, ended):
+                await at.submit(order)
+                await at.ends(order, "ACCEPTED")
+        venue.quote(market, "BTCUSDT", "48990.0", "5", "48991.0", "5")
+        account = venue.accounts.of[market]
+        venue.accounts.end(account, account.open_orders()[0], "CANCELED")
+        async with at_binance(tmp_path / "journal", venue, market) as at:
+            await at.ends(filled, "FILLED")
+            await at.ends(ended, "CANCELED")
+            await at.same()
+            sold = at.ticket(side="SELL", quantity="2")
+            await at.submit(sold)
+            await at.ends(sold, "FILLED")
+            await at.same()
+
+
+async def test_nothing_past_the_gate(at: At) -> None:
+    """EX-216: what the gate refuses is not seen at the venue."""
+    at.outside.refused = Refusal("LEASE_LOST", "The lease has ended.")
+    order = at.ticket()
+    await at.submit(order)
+    await at.ends(order, "DENIED")
+    assert not at.account.received
+
+
+async def test_wrong_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EX-216: a trader whose keys the venue refuses says that it has no connection there."""
+    monkeypatch.setattr(node, "CONNECT_S", 0.7)
+    async with Binance() as venue:
+        outside = Outside(tmp_path / "journal")
+        outside.given = {"api_key": "no", "api_secret": "no"}
+        assert await main.live(ticket_at(venue, "futures"), outside) == main.DIED
+        told = [f.trader.trader for f in outside.facts if f.HasField("trader")][-1]
+        assert (told.state, told.reason) == (
+            pb.TRADER_STATE_RECONCILING,
+            "VENUE_UNREACHABLE",
+        )
