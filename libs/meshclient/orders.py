@@ -8,6 +8,7 @@ from typing import Any
 import grpc.aio
 
 from mesh.common.v1 import enums_pb2 as enums
+from mesh.execution.v1 import books_pb2
 from mesh.execution.v1 import events_pb2 as pb
 from mesh.execution.v1 import order_pb2 as order_pb
 from mesh.execution.v1 import order_service_pb2 as rpc
@@ -253,7 +254,7 @@ class Orders(Group):
         limit: int | None = None,
     ) -> Sequence[pb.Position]:
         """Return positions, the newest first."""
-        request = rpc.ListPositionsRequest(
+        request = books_pb2.ListPositionsRequest(
             project=self._project,
             trader_id=trader_id,
             instrument_id=instrument_id,
@@ -263,12 +264,12 @@ class Orders(Group):
 
     async def accounts(self, trader_id: str = "") -> Sequence[pb.AccountState]:
         """Return accounts as they last were."""
-        request = rpc.ListAccountsRequest(project=self._project, trader_id=trader_id)
+        request = books_pb2.ListAccountsRequest(project=self._project, trader_id=trader_id)
         return [each async for each in self._pages("ListAccounts", request, "accounts", None)]
 
     async def command(self, command_id: str) -> order_pb.Command:
         """Return a command: whether the trader took it."""
-        return await self._command("GetCommand", rpc.GetCommandRequest(command_id=command_id))
+        return await self._command("GetCommand", books_pb2.GetCommandRequest(command_id=command_id))
 
     def watch(
         self,
@@ -284,8 +285,8 @@ class Orders(Group):
         No ids means all traders of the project, those too that are made later.
         """
 
-        def after(place: str) -> rpc.WatchOrdersRequest:
-            return rpc.WatchOrdersRequest(
+        def after(place: str) -> books_pb2.WatchOrdersRequest:
+            return books_pb2.WatchOrdersRequest(
                 project=self._project,
                 trader_ids=trader_ids,
                 instrument_ids=instrument_ids,

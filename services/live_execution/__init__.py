@@ -1,1 +1,1 @@
-"""The live-execution service: traders in processes of their own, their orders, and the kill switch."""
+"""The live-execution service: traders in processes of their own, their orders, the kill switch."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from mesh.common.v1 import enums_pb2 as enums
 from mesh.events.v1.events_pb2 import Event
+from mesh.execution.v1 import books_pb2
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.execution.v1 import order_service_pb2 as rpc
 from mesh.execution.v1.events_pb2 import TraderFact
@@ -53,7 +54,7 @@ class BookMethods:
         rows, token = wanted.cut(rows, key=lambda row: row[0])
         return rpc.ListOrdersResponse(orders=[row[1] for row in rows], next_page_token=token)
 
-    async def ListPositions(self, request: rpc.ListPositionsRequest, _: Any) -> Any:
+    async def ListPositions(self, request: books_pb2.ListPositionsRequest, _: Any) -> Any:
         """Return positions, the newest first; open ones are marked by the last known prices."""
         wanted = page(request, default=PAGE, maximum=LARGEST_PAGE)
         async with self._database.connection() as tx:
@@ -65,9 +66,9 @@ class BookMethods:
                 tx, {(key[1], key[2], row.instrument_id) for key, row in rows}
             )
         positions = [marked(row, prices.get((*key[1:3], row.instrument_id))) for key, row in rows]
-        return rpc.ListPositionsResponse(positions=positions, next_page_token=token)
+        return books_pb2.ListPositionsResponse(positions=positions, next_page_token=token)
 
-    async def ListAccounts(self, request: rpc.ListAccountsRequest, _: Any) -> Any:
+    async def ListAccounts(self, request: books_pb2.ListAccountsRequest, _: Any) -> Any:
         """Return accounts as they last were."""
         wanted = page(request, default=PAGE, maximum=LARGEST_PAGE)
         async with self._database.connection() as tx:
@@ -75,9 +76,11 @@ class BookMethods:
                 tx, _projects(request), request.trader_id, wanted.after, wanted.size + 1
             )
         rows, token = wanted.cut(rows, key=lambda row: row[0])
-        return rpc.ListAccountsResponse(accounts=[row[1] for row in rows], next_page_token=token)
+        return books_pb2.ListAccountsResponse(
+            accounts=[row[1] for row in rows], next_page_token=token
+        )
 
-    async def GetCommand(self, request: rpc.GetCommandRequest, _: Any) -> Any:
+    async def GetCommand(self, request: books_pb2.GetCommandRequest, _: Any) -> Any:
         """Return a command."""
         async with self._database.connection() as tx:
             found = await self._store.command(tx, caller().projects, request.command_id)
@@ -86,11 +89,11 @@ class BookMethods:
                 f"There is no command {request.command_id} in your projects.",
                 metadata={"command_id": request.command_id},
             )
-        return rpc.GetCommandResponse(command=order_convert.command(found))
+        return books_pb2.GetCommandResponse(command=order_convert.command(found))
 
     async def WatchOrders(
-        self, request: rpc.WatchOrdersRequest, _: Any
-    ) -> AsyncIterator[rpc.WatchOrdersResponse]:
+        self, request: books_pb2.WatchOrdersRequest, _: Any
+    ) -> AsyncIterator[books_pb2.WatchOrdersResponse]:
         """Tell the facts of orders, positions and accounts of traders."""
         project = caller().project(request.project)
         async with self._database.connection() as tx:
@@ -106,7 +109,9 @@ class BookMethods:
         )
         async for item in told:
             events = item.events if isinstance(item, Batch) else ()
-            yield rpc.WatchOrdersResponse(events=events, cursor=item.cursor, checkpoint=not events)
+            yield books_pb2.WatchOrdersResponse(
+                events=events, cursor=item.cursor, checkpoint=not events
+            )
 
 
 def _accepting(instruments: frozenset[str]) -> Callable[[Event], bool]:

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mesh.common.v1 import enums_pb2 as enums
+from mesh.execution.v1 import books_pb2
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.execution.v1 import order_service_pb2 as rpc
 from mesh.execution.v1.order_service_pb2_grpc import OrderServiceServicer
@@ -289,13 +290,13 @@ class OrderServicer(BookMethods, OrderServiceServicer):
         return TraderKey(caller().project(request.project), request.trader_id)
 
 
-def _item(client_order_id: str, order: pb.Order | None, coming: bool) -> rpc.CancelItem:
+def _item(client_order_id: str, order: pb.Order | None, coming: bool) -> books_pb2.CancelItem:
     reason = ""
     if order is not None and order_convert.is_closed(order):
         reason = "ORDER_CLOSED"
     elif order is None and not coming:
         reason = "ORDER_NOT_FOUND"
-    return rpc.CancelItem(client_order_id=client_order_id, reason=reason)
+    return books_pb2.CancelItem(client_order_id=client_order_id, reason=reason)
 
 
 def _expires(request: Any) -> Timestamp:

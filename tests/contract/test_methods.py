@@ -12,11 +12,13 @@ from contract.contracts import (
     validate_pb2,
 )
 
-READING = ("Get", "List", "Watch", "Read", "Validate", "Resolve", "WhoAmI", "Exchange")
+READING = ("Get", "List", "Watch", "Read", "Validate", "Resolve", "WhoAmI", "Exchange", "Preview")
 """Verbs that change nothing; an exchange of a key for a token leaves nothing to repeat."""
 SCOPES = {
     *("strategy.read", "strategy.write", "data.read", "data.write"),
     *("backtest.read", "backtest.run", "auth.admin"),
+    *("trader.read", "trader.write", "trader.deploy", "order.read", "order.write"),
+    *("safety.halt", "safety.reset", "credential.read", "credential.write"),
 }
 
 METHODS = list(methods())
@@ -47,7 +49,9 @@ def test_rule(method: Method) -> None:
     rule = method.proto.options.Extensions[options_pb2.rule]
     assert [bool(rule.scope), rule.public, rule.authenticated].count(True) == 1
     assert not rule.scope or rule.scope in SCOPES
-    assert rule.watch == method.verb_noun.startswith("Watch")
+    assert set(rule.conditional_scopes) <= SCOPES
+    endless = method.verb_noun.startswith("Watch") or "follow" in _fields(method.request)
+    assert rule.watch == endless
 
 
 @each_method

@@ -45,7 +45,7 @@ class Limits:
         if held == 0 or (held > 0) == (order.side == OrderSide.BUY):
             return False
         beside = self._working(order, order.strategy_id)
-        return beside + order.leaves_qty.as_decimal() <= abs(held)
+        return bool(beside + order.leaves_qty.as_decimal() <= abs(held))
 
     def refusal(self, order: Order, *, reducing: bool) -> Refusal | None:
         """Return why a new order may not be sent."""

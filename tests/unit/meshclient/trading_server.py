@@ -8,7 +8,7 @@ import grpc
 import grpc.aio
 
 from mesh.events.v1.events_pb2 import Event
-from mesh.execution.v1 import order_service_pb2 as rpc
+from mesh.execution.v1 import books_pb2
 from mesh.execution.v1 import order_service_pb2_grpc as order_stubs
 from mesh.execution.v1 import trader_service_pb2 as trader_rpc
 from mesh.execution.v1 import trader_service_pb2_grpc as trader_stubs
@@ -88,9 +88,9 @@ def told(number: int, fact: TraderFact, trader_id: str = "T-1") -> Event:
     return event
 
 
-def message(cursor: str, *events: Event) -> rpc.WatchOrdersResponse:
+def message(cursor: str, *events: Event) -> books_pb2.WatchOrdersResponse:
     """Return a message of a watch."""
-    return rpc.WatchOrdersResponse(events=events, cursor=cursor, checkpoint=not events)
+    return books_pb2.WatchOrdersResponse(events=events, cursor=cursor, checkpoint=not events)
 
 
 def lines(*texts: str) -> trader_rpc.ReadTraderLogResponse:

@@ -13,8 +13,7 @@ import google.protobuf.message
 import google.protobuf.timestamp_pb2
 import mesh.common.v1.enums_pb2
 import mesh.common.v1.types_pb2
-import mesh.events.v1.events_pb2
-import mesh.execution.v1.events_pb2
+import mesh.execution.v1.books_pb2
 import mesh.execution.v1.order_pb2
 import sys
 import typing
@@ -395,28 +394,6 @@ class BatchCancelOrdersRequest(google.protobuf.message.Message):
 global___BatchCancelOrdersRequest = BatchCancelOrdersRequest
 
 @typing.final
-class CancelItem(google.protobuf.message.Message):
-    """CancelItem is how one id of a batch fared."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    CLIENT_ORDER_ID_FIELD_NUMBER: builtins.int
-    REASON_FIELD_NUMBER: builtins.int
-    client_order_id: builtins.str
-    """Client order id."""
-    reason: builtins.str
-    """Reason why it is not cancelled: ORDER_NOT_FOUND or ORDER_CLOSED; empty when its cancel is on its way."""
-    def __init__(
-        self,
-        *,
-        client_order_id: builtins.str = ...,
-        reason: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["client_order_id", b"client_order_id", "reason", b"reason"]) -> None: ...
-
-global___CancelItem = CancelItem
-
-@typing.final
 class BatchCancelOrdersResponse(google.protobuf.message.Message):
     """BatchCancelOrdersResponse is the response of BatchCancelOrders."""
 
@@ -429,14 +406,14 @@ class BatchCancelOrdersResponse(google.protobuf.message.Message):
         """Command; absent when no id was left to cancel."""
 
     @property
-    def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[global___CancelItem]:
+    def items(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[mesh.execution.v1.books_pb2.CancelItem]:
         """Items, in the order of the request."""
 
     def __init__(
         self,
         *,
         command: mesh.execution.v1.order_pb2.Command | None = ...,
-        items: collections.abc.Iterable[global___CancelItem] | None = ...,
+        items: collections.abc.Iterable[mesh.execution.v1.books_pb2.CancelItem] | None = ...,
     ) -> None: ...
     def HasField(self, field_name: typing.Literal["command", b"command"]) -> builtins.bool: ...
     def ClearField(self, field_name: typing.Literal["command", b"command", "items", b"items"]) -> None: ...
@@ -810,220 +787,3 @@ class ListOrdersResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "orders", b"orders"]) -> None: ...
 
 global___ListOrdersResponse = ListOrdersResponse
-
-@typing.final
-class ListPositionsRequest(google.protobuf.message.Message):
-    """ListPositionsRequest is the request of ListPositions."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    PROJECT_FIELD_NUMBER: builtins.int
-    TRADER_ID_FIELD_NUMBER: builtins.int
-    INSTRUMENT_ID_FIELD_NUMBER: builtins.int
-    OPEN_ONLY_FIELD_NUMBER: builtins.int
-    PAGE_SIZE_FIELD_NUMBER: builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    project: builtins.str
-    """Project; empty means all projects of the token."""
-    trader_id: builtins.str
-    """Trader id; empty means all."""
-    instrument_id: builtins.str
-    """Instrument id; empty means all."""
-    open_only: builtins.bool
-    """Open only."""
-    page_size: builtins.int
-    """Page size. 0 means 100; more than 1000 means 1000."""
-    page_token: builtins.str
-    """Page token of the last response."""
-    def __init__(
-        self,
-        *,
-        project: builtins.str = ...,
-        trader_id: builtins.str = ...,
-        instrument_id: builtins.str = ...,
-        open_only: builtins.bool = ...,
-        page_size: builtins.int = ...,
-        page_token: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["instrument_id", b"instrument_id", "open_only", b"open_only", "page_size", b"page_size", "page_token", b"page_token", "project", b"project", "trader_id", b"trader_id"]) -> None: ...
-
-global___ListPositionsRequest = ListPositionsRequest
-
-@typing.final
-class ListPositionsResponse(google.protobuf.message.Message):
-    """ListPositionsResponse is the response of ListPositions."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    POSITIONS_FIELD_NUMBER: builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    next_page_token: builtins.str
-    """Next page token; empty at the end."""
-    @property
-    def positions(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[mesh.execution.v1.events_pb2.Position]:
-        """Positions."""
-
-    def __init__(
-        self,
-        *,
-        positions: collections.abc.Iterable[mesh.execution.v1.events_pb2.Position] | None = ...,
-        next_page_token: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["next_page_token", b"next_page_token", "positions", b"positions"]) -> None: ...
-
-global___ListPositionsResponse = ListPositionsResponse
-
-@typing.final
-class ListAccountsRequest(google.protobuf.message.Message):
-    """ListAccountsRequest is the request of ListAccounts."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    PROJECT_FIELD_NUMBER: builtins.int
-    TRADER_ID_FIELD_NUMBER: builtins.int
-    PAGE_SIZE_FIELD_NUMBER: builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    project: builtins.str
-    """Project; empty means all projects of the token."""
-    trader_id: builtins.str
-    """Trader id; empty means all."""
-    page_size: builtins.int
-    """Page size. 0 means 100; more than 1000 means 1000."""
-    page_token: builtins.str
-    """Page token of the last response."""
-    def __init__(
-        self,
-        *,
-        project: builtins.str = ...,
-        trader_id: builtins.str = ...,
-        page_size: builtins.int = ...,
-        page_token: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["page_size", b"page_size", "page_token", b"page_token", "project", b"project", "trader_id", b"trader_id"]) -> None: ...
-
-global___ListAccountsRequest = ListAccountsRequest
-
-@typing.final
-class ListAccountsResponse(google.protobuf.message.Message):
-    """ListAccountsResponse is the response of ListAccounts."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    ACCOUNTS_FIELD_NUMBER: builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
-    next_page_token: builtins.str
-    """Next page token; empty at the end."""
-    @property
-    def accounts(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[mesh.execution.v1.events_pb2.AccountState]:
-        """Accounts."""
-
-    def __init__(
-        self,
-        *,
-        accounts: collections.abc.Iterable[mesh.execution.v1.events_pb2.AccountState] | None = ...,
-        next_page_token: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["accounts", b"accounts", "next_page_token", b"next_page_token"]) -> None: ...
-
-global___ListAccountsResponse = ListAccountsResponse
-
-@typing.final
-class GetCommandRequest(google.protobuf.message.Message):
-    """GetCommandRequest is the request of GetCommand."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    COMMAND_ID_FIELD_NUMBER: builtins.int
-    command_id: builtins.str
-    """Command id."""
-    def __init__(
-        self,
-        *,
-        command_id: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["command_id", b"command_id"]) -> None: ...
-
-global___GetCommandRequest = GetCommandRequest
-
-@typing.final
-class GetCommandResponse(google.protobuf.message.Message):
-    """GetCommandResponse is the response of GetCommand."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    COMMAND_FIELD_NUMBER: builtins.int
-    @property
-    def command(self) -> mesh.execution.v1.order_pb2.Command:
-        """Command."""
-
-    def __init__(
-        self,
-        *,
-        command: mesh.execution.v1.order_pb2.Command | None = ...,
-    ) -> None: ...
-    def HasField(self, field_name: typing.Literal["command", b"command"]) -> builtins.bool: ...
-    def ClearField(self, field_name: typing.Literal["command", b"command"]) -> None: ...
-
-global___GetCommandResponse = GetCommandResponse
-
-@typing.final
-class WatchOrdersRequest(google.protobuf.message.Message):
-    """WatchOrdersRequest is the request of WatchOrders."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    PROJECT_FIELD_NUMBER: builtins.int
-    TRADER_IDS_FIELD_NUMBER: builtins.int
-    INSTRUMENT_IDS_FIELD_NUMBER: builtins.int
-    AFTER_CURSOR_FIELD_NUMBER: builtins.int
-    project: builtins.str
-    """Project; empty means the token's first."""
-    after_cursor: builtins.str
-    """After cursor: the last one received; empty starts now."""
-    @property
-    def trader_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Trader ids; empty means all of the project, those too that are made while it watches."""
-
-    @property
-    def instrument_ids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
-        """Instrument ids; empty means all."""
-
-    def __init__(
-        self,
-        *,
-        project: builtins.str = ...,
-        trader_ids: collections.abc.Iterable[builtins.str] | None = ...,
-        instrument_ids: collections.abc.Iterable[builtins.str] | None = ...,
-        after_cursor: builtins.str = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["after_cursor", b"after_cursor", "instrument_ids", b"instrument_ids", "project", b"project", "trader_ids", b"trader_ids"]) -> None: ...
-
-global___WatchOrdersRequest = WatchOrdersRequest
-
-@typing.final
-class WatchOrdersResponse(google.protobuf.message.Message):
-    """WatchOrdersResponse is the response of WatchOrders."""
-
-    DESCRIPTOR: google.protobuf.descriptor.Descriptor
-
-    EVENTS_FIELD_NUMBER: builtins.int
-    CURSOR_FIELD_NUMBER: builtins.int
-    CHECKPOINT_FIELD_NUMBER: builtins.int
-    cursor: builtins.str
-    """Cursor after these events."""
-    checkpoint: builtins.bool
-    """Checkpoint is set when there are no events and all up to the cursor was told."""
-    @property
-    def events(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[mesh.events.v1.events_pb2.Event]:
-        """Events in order; each payload is a TraderFact."""
-
-    def __init__(
-        self,
-        *,
-        events: collections.abc.Iterable[mesh.events.v1.events_pb2.Event] | None = ...,
-        cursor: builtins.str = ...,
-        checkpoint: builtins.bool = ...,
-    ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["checkpoint", b"checkpoint", "cursor", b"cursor", "events", b"events"]) -> None: ...
-
-global___WatchOrdersResponse = WatchOrdersResponse

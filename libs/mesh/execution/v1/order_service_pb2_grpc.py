@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from mesh.execution.v1 import books_pb2 as mesh_dot_execution_dot_v1_dot_books__pb2
 from mesh.execution.v1 import order_service_pb2 as mesh_dot_execution_dot_v1_dot_order__service__pb2
 
 GRPC_GENERATED_VERSION = '1.71.2'
@@ -93,23 +94,23 @@ class OrderServiceStub(object):
                 _registered_method=True)
         self.ListPositions = channel.unary_unary(
                 '/mesh.execution.v1.OrderService/ListPositions',
-                request_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListPositionsRequest.SerializeToString,
-                response_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListPositionsResponse.FromString,
+                request_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListPositionsRequest.SerializeToString,
+                response_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListPositionsResponse.FromString,
                 _registered_method=True)
         self.ListAccounts = channel.unary_unary(
                 '/mesh.execution.v1.OrderService/ListAccounts',
-                request_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListAccountsRequest.SerializeToString,
-                response_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListAccountsResponse.FromString,
+                request_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListAccountsResponse.FromString,
                 _registered_method=True)
         self.GetCommand = channel.unary_unary(
                 '/mesh.execution.v1.OrderService/GetCommand',
-                request_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.GetCommandRequest.SerializeToString,
-                response_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.GetCommandResponse.FromString,
+                request_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.GetCommandRequest.SerializeToString,
+                response_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.GetCommandResponse.FromString,
                 _registered_method=True)
         self.WatchOrders = channel.unary_stream(
                 '/mesh.execution.v1.OrderService/WatchOrders',
-                request_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.WatchOrdersRequest.SerializeToString,
-                response_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.WatchOrdersResponse.FromString,
+                request_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.WatchOrdersRequest.SerializeToString,
+                response_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.WatchOrdersResponse.FromString,
                 _registered_method=True)
 
 
@@ -289,23 +290,23 @@ def add_OrderServiceServicer_to_server(servicer, server):
             ),
             'ListPositions': grpc.unary_unary_rpc_method_handler(
                     servicer.ListPositions,
-                    request_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListPositionsRequest.FromString,
-                    response_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListPositionsResponse.SerializeToString,
+                    request_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListPositionsRequest.FromString,
+                    response_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListPositionsResponse.SerializeToString,
             ),
             'ListAccounts': grpc.unary_unary_rpc_method_handler(
                     servicer.ListAccounts,
-                    request_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListAccountsRequest.FromString,
-                    response_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.ListAccountsResponse.SerializeToString,
+                    request_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListAccountsRequest.FromString,
+                    response_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.ListAccountsResponse.SerializeToString,
             ),
             'GetCommand': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCommand,
-                    request_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.GetCommandRequest.FromString,
-                    response_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.GetCommandResponse.SerializeToString,
+                    request_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.GetCommandRequest.FromString,
+                    response_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.GetCommandResponse.SerializeToString,
             ),
             'WatchOrders': grpc.unary_stream_rpc_method_handler(
                     servicer.WatchOrders,
-                    request_deserializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.WatchOrdersRequest.FromString,
-                    response_serializer=mesh_dot_execution_dot_v1_dot_order__service__pb2.WatchOrdersResponse.SerializeToString,
+                    request_deserializer=mesh_dot_execution_dot_v1_dot_books__pb2.WatchOrdersRequest.FromString,
+                    response_serializer=mesh_dot_execution_dot_v1_dot_books__pb2.WatchOrdersResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -632,8 +633,8 @@ class OrderService(object):
             request,
             target,
             '/mesh.execution.v1.OrderService/ListPositions',
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.ListPositionsRequest.SerializeToString,
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.ListPositionsResponse.FromString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.ListPositionsRequest.SerializeToString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.ListPositionsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -659,8 +660,8 @@ class OrderService(object):
             request,
             target,
             '/mesh.execution.v1.OrderService/ListAccounts',
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.ListAccountsRequest.SerializeToString,
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.ListAccountsResponse.FromString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.ListAccountsRequest.SerializeToString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.ListAccountsResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -686,8 +687,8 @@ class OrderService(object):
             request,
             target,
             '/mesh.execution.v1.OrderService/GetCommand',
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.GetCommandRequest.SerializeToString,
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.GetCommandResponse.FromString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.GetCommandRequest.SerializeToString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.GetCommandResponse.FromString,
             options,
             channel_credentials,
             insecure,
@@ -713,8 +714,8 @@ class OrderService(object):
             request,
             target,
             '/mesh.execution.v1.OrderService/WatchOrders',
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.WatchOrdersRequest.SerializeToString,
-            mesh_dot_execution_dot_v1_dot_order__service__pb2.WatchOrdersResponse.FromString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.WatchOrdersRequest.SerializeToString,
+            mesh_dot_execution_dot_v1_dot_books__pb2.WatchOrdersResponse.FromString,
             options,
             channel_credentials,
             insecure,

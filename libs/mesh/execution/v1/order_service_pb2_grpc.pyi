@@ -7,6 +7,7 @@ import abc
 import collections.abc
 import grpc
 import grpc.aio
+import mesh.execution.v1.books_pb2
 import mesh.execution.v1.order_service_pb2
 import typing
 
@@ -99,26 +100,26 @@ class OrderServiceStub:
     """ListOrders returns orders, the newest first. Errors: INVALID_PAGE_TOKEN."""
 
     ListPositions: grpc.UnaryUnaryMultiCallable[
-        mesh.execution.v1.order_service_pb2.ListPositionsRequest,
-        mesh.execution.v1.order_service_pb2.ListPositionsResponse,
+        mesh.execution.v1.books_pb2.ListPositionsRequest,
+        mesh.execution.v1.books_pb2.ListPositionsResponse,
     ]
     """ListPositions returns positions of traders, the newest first. Errors: INVALID_PAGE_TOKEN."""
 
     ListAccounts: grpc.UnaryUnaryMultiCallable[
-        mesh.execution.v1.order_service_pb2.ListAccountsRequest,
-        mesh.execution.v1.order_service_pb2.ListAccountsResponse,
+        mesh.execution.v1.books_pb2.ListAccountsRequest,
+        mesh.execution.v1.books_pb2.ListAccountsResponse,
     ]
     """ListAccounts returns the accounts of traders as they last were."""
 
     GetCommand: grpc.UnaryUnaryMultiCallable[
-        mesh.execution.v1.order_service_pb2.GetCommandRequest,
-        mesh.execution.v1.order_service_pb2.GetCommandResponse,
+        mesh.execution.v1.books_pb2.GetCommandRequest,
+        mesh.execution.v1.books_pb2.GetCommandResponse,
     ]
     """GetCommand returns a command: whether the trader took it. Errors: COMMAND_NOT_FOUND."""
 
     WatchOrders: grpc.UnaryStreamMultiCallable[
-        mesh.execution.v1.order_service_pb2.WatchOrdersRequest,
-        mesh.execution.v1.order_service_pb2.WatchOrdersResponse,
+        mesh.execution.v1.books_pb2.WatchOrdersRequest,
+        mesh.execution.v1.books_pb2.WatchOrdersResponse,
     ]
     """WatchOrders streams the facts of orders, positions and accounts of traders, every one once. The first message is a
     checkpoint; the payload of an event is TraderFact. Errors: TRADER_NOT_FOUND, INVALID_CURSOR, CURSOR_TRIMMED.
@@ -205,26 +206,26 @@ class OrderServiceAsyncStub:
     """ListOrders returns orders, the newest first. Errors: INVALID_PAGE_TOKEN."""
 
     ListPositions: grpc.aio.UnaryUnaryMultiCallable[
-        mesh.execution.v1.order_service_pb2.ListPositionsRequest,
-        mesh.execution.v1.order_service_pb2.ListPositionsResponse,
+        mesh.execution.v1.books_pb2.ListPositionsRequest,
+        mesh.execution.v1.books_pb2.ListPositionsResponse,
     ]
     """ListPositions returns positions of traders, the newest first. Errors: INVALID_PAGE_TOKEN."""
 
     ListAccounts: grpc.aio.UnaryUnaryMultiCallable[
-        mesh.execution.v1.order_service_pb2.ListAccountsRequest,
-        mesh.execution.v1.order_service_pb2.ListAccountsResponse,
+        mesh.execution.v1.books_pb2.ListAccountsRequest,
+        mesh.execution.v1.books_pb2.ListAccountsResponse,
     ]
     """ListAccounts returns the accounts of traders as they last were."""
 
     GetCommand: grpc.aio.UnaryUnaryMultiCallable[
-        mesh.execution.v1.order_service_pb2.GetCommandRequest,
-        mesh.execution.v1.order_service_pb2.GetCommandResponse,
+        mesh.execution.v1.books_pb2.GetCommandRequest,
+        mesh.execution.v1.books_pb2.GetCommandResponse,
     ]
     """GetCommand returns a command: whether the trader took it. Errors: COMMAND_NOT_FOUND."""
 
     WatchOrders: grpc.aio.UnaryStreamMultiCallable[
-        mesh.execution.v1.order_service_pb2.WatchOrdersRequest,
-        mesh.execution.v1.order_service_pb2.WatchOrdersResponse,
+        mesh.execution.v1.books_pb2.WatchOrdersRequest,
+        mesh.execution.v1.books_pb2.WatchOrdersResponse,
     ]
     """WatchOrders streams the facts of orders, positions and accounts of traders, every one once. The first message is a
     checkpoint; the payload of an event is TraderFact. Errors: TRADER_NOT_FOUND, INVALID_CURSOR, CURSOR_TRIMMED.
@@ -335,33 +336,33 @@ class OrderServiceServicer(metaclass=abc.ABCMeta):
     @abc.abstractmethod
     def ListPositions(
         self,
-        request: mesh.execution.v1.order_service_pb2.ListPositionsRequest,
+        request: mesh.execution.v1.books_pb2.ListPositionsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[mesh.execution.v1.order_service_pb2.ListPositionsResponse, collections.abc.Awaitable[mesh.execution.v1.order_service_pb2.ListPositionsResponse]]:
+    ) -> typing.Union[mesh.execution.v1.books_pb2.ListPositionsResponse, collections.abc.Awaitable[mesh.execution.v1.books_pb2.ListPositionsResponse]]:
         """ListPositions returns positions of traders, the newest first. Errors: INVALID_PAGE_TOKEN."""
 
     @abc.abstractmethod
     def ListAccounts(
         self,
-        request: mesh.execution.v1.order_service_pb2.ListAccountsRequest,
+        request: mesh.execution.v1.books_pb2.ListAccountsRequest,
         context: _ServicerContext,
-    ) -> typing.Union[mesh.execution.v1.order_service_pb2.ListAccountsResponse, collections.abc.Awaitable[mesh.execution.v1.order_service_pb2.ListAccountsResponse]]:
+    ) -> typing.Union[mesh.execution.v1.books_pb2.ListAccountsResponse, collections.abc.Awaitable[mesh.execution.v1.books_pb2.ListAccountsResponse]]:
         """ListAccounts returns the accounts of traders as they last were."""
 
     @abc.abstractmethod
     def GetCommand(
         self,
-        request: mesh.execution.v1.order_service_pb2.GetCommandRequest,
+        request: mesh.execution.v1.books_pb2.GetCommandRequest,
         context: _ServicerContext,
-    ) -> typing.Union[mesh.execution.v1.order_service_pb2.GetCommandResponse, collections.abc.Awaitable[mesh.execution.v1.order_service_pb2.GetCommandResponse]]:
+    ) -> typing.Union[mesh.execution.v1.books_pb2.GetCommandResponse, collections.abc.Awaitable[mesh.execution.v1.books_pb2.GetCommandResponse]]:
         """GetCommand returns a command: whether the trader took it. Errors: COMMAND_NOT_FOUND."""
 
     @abc.abstractmethod
     def WatchOrders(
         self,
-        request: mesh.execution.v1.order_service_pb2.WatchOrdersRequest,
+        request: mesh.execution.v1.books_pb2.WatchOrdersRequest,
         context: _ServicerContext,
-    ) -> typing.Union[collections.abc.Iterator[mesh.execution.v1.order_service_pb2.WatchOrdersResponse], collections.abc.AsyncIterator[mesh.execution.v1.order_service_pb2.WatchOrdersResponse]]:
+    ) -> typing.Union[collections.abc.Iterator[mesh.execution.v1.books_pb2.WatchOrdersResponse], collections.abc.AsyncIterator[mesh.execution.v1.books_pb2.WatchOrdersResponse]]:
         """WatchOrders streams the facts of orders, positions and accounts of traders, every one once. The first message is a
         checkpoint; the payload of an event is TraderFact. Errors: TRADER_NOT_FOUND, INVALID_CURSOR, CURSOR_TRIMMED.
         """

@@ -17,10 +17,10 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from integration.issuer import Signer
 from mesh.common.v1 import enums_pb2 as enums
 from mesh.common.v1.types_pb2 import Money
+from mesh.execution.v1 import books_pb2, trader_pb2
 from mesh.execution.v1 import events_pb2 as events
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.execution.v1 import order_service_pb2 as rpc
-from mesh.execution.v1 import trader_pb2
 from mesh.execution.v1.events_pb2 import TraderFact
 from mesh.execution.v1.order_service_pb2_grpc import (
     OrderServiceStub,
@@ -167,7 +167,7 @@ class Api:
         """Return a command that its trader has taken."""
 
         async def look() -> pb.Command | None:
-            wanted = rpc.GetCommandRequest(command_id=command_id)
+            wanted = books_pb2.GetCommandRequest(command_id=command_id)
             found: pb.Command = (await self.orders.GetCommand(wanted)).command
             return None if found.state == pb.COMMAND_STATE_ACCEPTED else found
 

@@ -16,6 +16,7 @@ from integration.live_execution.orders.kit import (
     until,
 )
 from mesh.common.v1 import enums_pb2 as enums
+from mesh.execution.v1 import books_pb2
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.execution.v1 import order_service_pb2 as rpc
 from mesh.execution.v1.events_pb2 import TraderFact
@@ -51,18 +52,18 @@ async def test_ex168_lists_page_and_filter(api: Api) -> None:
         assert [each.client_order_id for each in found] == names
     wrong = rpc.ListOrdersRequest(open_only=True, page_token=token)
     assert (await failure(api.orders.ListOrders(wrong))).reason == "INVALID_PAGE_TOKEN"
-    positions = rpc.ListPositionsRequest(open_only=True, page_size=1)
+    positions = books_pb2.ListPositionsRequest(open_only=True, page_size=1)
     one = await api.orders.ListPositions(positions)
     positions.page_token = one.next_page_token
     two = await api.orders.ListPositions(positions)
     ids = {each.position_id for each in (*one.positions, *two.positions)}
     assert ids == {"P-1", "P-2"}
     assert not two.next_page_token
-    accounts = (await api.orders.ListAccounts(rpc.ListAccountsRequest(page_size=1))).accounts
+    accounts = (await api.orders.ListAccounts(books_pb2.ListAccountsRequest(page_size=1))).accounts
     assert accounts[0].balances[0].total == "10"
     stranger = await api.stub(OrderServiceStub, projects=["other"])
     assert not (await stranger.ListOrders(rpc.ListOrdersRequest())).orders
-    assert not (await stranger.ListAccounts(rpc.ListAccountsRequest())).accounts
+    assert not (await stranger.ListAccounts(books_pb2.ListAccountsRequest())).accounts
     hidden = rpc.GetOrderRequest(trader_id="T-001", client_order_id="a")
     assert (await failure(stranger.GetOrder(hidden))).reason == "ORDER_NOT_FOUND"
 
@@ -83,7 +84,7 @@ async def test_ex169_a_watch_resumes(api: Api) -> None:
     traders that were made meanwhile; it may ask for one instrument.
     """
     key = await api.add()
-    watch = rpc.WatchOrdersRequest()
+    watch = books_pb2.WatchOrdersRequest()
     call = api.orders.WatchOrders(watch)
     assert (await call.read()).checkpoint
     async with api.trader(key) as trader:
@@ -95,12 +96,12 @@ async def test_ex169_a_watch_resumes(api: Api) -> None:
         other = await api.add("T-002")
         async with api.trader(other) as second:
             second.outside.record(position("P-2", "1", instrument_id=ETH))
-            again = api.orders.WatchOrders(rpc.WatchOrdersRequest(after_cursor=cursor))
+            again = api.orders.WatchOrders(books_pb2.WatchOrdersRequest(after_cursor=cursor))
             facts, _ = await _told(again, 3)
             kinds = sorted(str(each.WhichOneof("fact")) for each in facts)
             assert kinds == ["account", "position", "position"]
             again.cancel()
-    one = rpc.WatchOrdersRequest(trader_ids=["T-001"], instrument_ids=[ETH])
+    one = books_pb2.WatchOrdersRequest(trader_ids=["T-001"], instrument_ids=[ETH])
     call = api.orders.WatchOrders(one)
     await call.read()
     async with api.trader(key) as trader:
@@ -111,12 +112,12 @@ async def test_ex169_a_watch_resumes(api: Api) -> None:
     one.after_cursor = cursor
     for request, reason in (
         (one, "INVALID_CURSOR"),
-        (rpc.WatchOrdersRequest(trader_ids=["T-009"]), "TRADER_NOT_FOUND"),
+        (books_pb2.WatchOrdersRequest(trader_ids=["T-009"]), "TRADER_NOT_FOUND"),
     ):
         assert (await failure(api.orders.WatchOrders(request).read())).reason == reason
     await api.sql("UPDATE stream_heads SET kept_from = 4 WHERE stream = $1", key.facts)
     await api.sql("DELETE FROM facts WHERE stream = $1 AND number < 4", key.facts)
-    call = api.orders.WatchOrders(rpc.WatchOrdersRequest())
+    call = api.orders.WatchOrders(books_pb2.WatchOrdersRequest())
     start = (await call.read()).cursor
     call.cancel()
     assert start  # a watch from now on is not concerned
@@ -133,6 +134,6 @@ async def test_ex172_open_positions_are_marked(api: Api) -> None:
         trader.outside.record(position("P-1", "-2"), position("P-2", "100", instrument_id=ETH))
         trader.outside.record(marks(BTCUSDT="90.5", ETHUSDT="125"))
         await until(lambda: api.sql("SELECT 1 FROM marks"))
-    found = (await api.orders.ListPositions(rpc.ListPositionsRequest())).positions
+    found = (await api.orders.ListPositions(books_pb2.ListPositionsRequest())).positions
     values = {each.instrument_id: each.unrealized_pnl.amount for each in found}
     assert values == {BTC: "19.00", ETH: "0.20"}

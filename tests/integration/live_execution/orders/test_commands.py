@@ -12,6 +12,7 @@ from integration.live_execution.orders.kit import (
     until,
 )
 from mesh.common.v1 import enums_pb2 as enums
+from mesh.execution.v1 import books_pb2
 from mesh.execution.v1 import order_pb2 as pb
 from mesh.execution.v1 import order_service_pb2 as rpc
 
@@ -120,5 +121,5 @@ async def test_ex167_a_preview_asks_the_trader(api: Api) -> None:
         nobody = await failure(api.orders.PreviewOrder(silent, timeout=1.2))
         assert (nobody.code, nobody.reason) == ("UNAVAILABLE", "TRADER_UNRESPONSIVE")
         assert trader.taken == []
-    missing = rpc.GetCommandRequest(command_id=new_id())
+    missing = books_pb2.GetCommandRequest(command_id=new_id())
     assert (await failure(api.orders.GetCommand(missing))).reason == "COMMAND_NOT_FOUND"
