@@ -49,7 +49,7 @@ class At(Bench):
         """Return a ticket of the market's instrument."""
         return ticket(instrument_id=INSTRUMENTS[self.market], **fields)
 
-    def quote(self, bid: str, ask: str, size: str = "5") -> None:
+    def move(self, bid: str, ask: str, size: str = "5") -> None:
         """Move the venue's market."""
         self.venue.quote(self.market, "BTCUSDT", bid, size, ask, size)
 
