@@ -11,9 +11,17 @@ from typing import Any
 import uvloop
 
 from mesh.execution.v1 import trader_pb2 as pb
+from meshclient.errors import MeshClientError
 from meshkit.errors import MeshError
 from meshkit.logs import configure
-from services.live_execution.engine.node import credential_ids, is_real, make_node
+from services.live_execution.engine.beginning import first_row
+from services.live_execution.engine.node import (
+    begins_anywhere,
+    credential_ids,
+    is_real,
+    make_node,
+    open_mesh,
+)
 from services.live_execution.engine.remembering import Remembering
 from services.live_execution.engine.restoring import clock_of
 from services.live_execution.engine.running import Running
@@ -78,6 +86,9 @@ async def live(
             states.become(pb.TRADER_STATE_STARTING, error.reason, str(error))
             return DIED
         return _failed(states, error.reason, str(error))
+    except MeshClientError as error:
+        states.become(pb.TRADER_STATE_STARTING, "DATA_UNAVAILABLE", str(error))
+        return DIED
     except Exception:
         log.exception("the trader could not be made")
         text = "The trader could not be made of its spec. Its log says why."
@@ -99,8 +110,19 @@ async def _make(
     secrets = {each: await outside.secrets(each) for each in sorted(needed)}
     restored = await outside.restored()
     loop = asyncio.get_running_loop()
+    clock_ns = clock_of(restored)
+    first_ns = 0
+    if begins_anywhere(spec) and not clock_ns and not ticket.safety_mode:
+        async with open_mesh(ticket) as mesh:
+            first_ns = await first_row(mesh, spec, ticket.components)
     node = make_node(
-        ticket, spec, secrets, life=outside.fence, clock_ns=clock_of(restored), loop=loop
+        ticket,
+        spec,
+        secrets,
+        life=outside.fence,
+        clock_ns=clock_ns,
+        first_ns=first_ns,
+        loop=loop,
     )
     _own_signals(loop, stop)
     trader = Running(node, ticket, spec, outside, states)

@@ -59,17 +59,19 @@ def make_node(
     life: int,
     clock_ns: int,
     loop: asyncio.AbstractEventLoop,
+    first_ns: int = 0,
 ) -> TradingNode:
     """Return the node of a trader, with its factories, not built yet.
 
     ``life`` is the number of the lease. ``clock_ns`` (unix ns) is how far a replay has come, 0
-    when it begins. Raises the typed errors of the adapters' configs.
+    when it begins; ``first_ns`` is where one begins that has no start. Raises the typed errors of
+    the adapters' configs.
     """
     execution = _execution(spec, secrets, life)
     data = Clients() if ticket.safety_mode else _data(ticket, spec, secrets, clock_ns)
     config = _config(ticket, spec, data, execution)
     if spec.data.WhichOneof("source") == "replay":
-        node: TradingNode = DataTimeNode(config, max(_start(spec), clock_ns), loop=loop)
+        node: TradingNode = DataTimeNode(config, max(_start(spec) or first_ns, clock_ns), loop=loop)
     else:
         node = TradingNode(config, loop=loop)
     for name, factory in data.factories.items():
@@ -77,6 +79,11 @@ def make_node(
     for name, factory in execution.factories.items():
         node.add_exec_client_factory(name, factory)
     return node
+
+
+def begins_anywhere(spec: TraderSpec) -> bool:
+    """Whether the trader replays from the first row on, whenever that was."""
+    return spec.data.WhichOneof("source") == "replay" and not _start(spec)
 
 
 def is_real(spec: TraderSpec) -> bool:
