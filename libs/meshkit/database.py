@@ -32,6 +32,7 @@ _UNREACHABLE = (
     ConnectionError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # used while its server's last word was on its way
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.AdminShutdownError,
@@ -105,6 +106,9 @@ class Database:
             raise _out_of_reach() from error
         try:
             yield connection
+        except asyncpg.InternalClientError:
+            connection.terminate()  # it is amid something, and no use to anybody
+            raise
         finally:
             await self._pool.release(connection)
 
