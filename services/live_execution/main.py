@@ -27,9 +27,11 @@ from services.live_execution import events
 from services.live_execution.config import Config
 from services.live_execution.credential_servicer import CredentialServicer
 from services.live_execution.credentials import Vault
+from services.live_execution.grants import grant
 from services.live_execution.launching.keeper import Means
 from services.live_execution.launching.local import PROGRAM, LocalLauncher
 from services.live_execution.launching.reconciler import Reconciler
+from services.live_execution.launching.redis_users import RedisUsers
 from services.live_execution.launching.secrets import HandOver
 from services.live_execution.launching.store import KeepingStore
 from services.live_execution.launching.tickets import Tickets
@@ -76,6 +78,7 @@ async def opened(
         database = await stack.enter_async_context(
             Database.open(config.database_url, schema="live_execution", migrations=MIGRATIONS)
         )
+        await grant(database, config.trader_database_url)
         client = await stack.enter_async_context(open_redis(config.redis_url))
         await stack.enter_async_context(Publisher(database, client, retention=config.retention))
         server = await stack.enter_async_context(
@@ -97,8 +100,17 @@ async def opened(
         vault = Vault(database, config.credential_keys)
         await vault.verify()
         lookups = Lookups(StrategyServiceStub(to_strategy), feeds)
+        users = await stack.enter_async_context(
+            RedisUsers(
+                database,
+                client,
+                config.trader_redis_url,
+                config.credential_keys.current,
+                KeepingStore(),
+            )
+        )
         traders = TraderServicer(
-            database, store, lookups, watching, logs, config.launching.settle_s
+            database, store, lookups, watching, logs, users, config.launching.settle_s
         )
         add_TraderServiceServicer_to_server(traders, server.grpc)
         add_CredentialServiceServicer_to_server(
@@ -114,7 +126,7 @@ async def opened(
         add_OrderServiceServicer_to_server(orders, server.grpc)
         await server.start(TRADERS, ORDERS, SAFETY, CREDENTIALS)
         await stack.enter_async_context(
-            launching(config, database, store, logs, vault.hand_over, program)
+            launching(config, database, store, logs, users, vault.hand_over, program)
         )
         yield server
 
@@ -125,6 +137,7 @@ async def launching(
     database: Database,
     store: TraderStore,
     logs: TraderLogs,
+    users: RedisUsers,
     hand_over: HandOver,
     program: Sequence[str],
 ) -> AsyncIterator[Reconciler]:
@@ -137,7 +150,7 @@ async def launching(
             launcher=LocalLauncher(
                 config.launching, logs, hand_over, bell.ring, os.environ, program
             ),
-            tickets=Tickets(config, database, keeping, store, logs, _keys(config)),
+            tickets=Tickets(config, database, keeping, store, logs, _keys(config), users),
             logs=logs,
             config=config.launching,
         )

@@ -19,6 +19,7 @@ from services.live_execution import convert, credentials, events, stopping
 from services.live_execution.domain import Plan, Trader
 from services.live_execution.errors import TraderExists, TraderNotFlat
 from services.live_execution.inputs import check_deploy, make_plan
+from services.live_execution.launching.redis_users import RedisUsers
 from services.live_execution.logs import TraderLogs
 from services.live_execution.lookups import Lookups
 from services.live_execution.store import TraderStore
@@ -38,11 +39,13 @@ class TraderServicer(StrategyMethods, TraderServiceServicer):
         lookups: Lookups,
         watching: Watching,
         logs: TraderLogs,
+        users: RedisUsers,
         settle_s: float = 20.0,
     ) -> None:
         super().__init__(database, store, lookups)
         self._watching = watching
         self._logs = logs
+        self._users = users
         self._settle_s = settle_s
 
     async def CreateTrader(self, request: rpc.CreateTraderRequest, _: Any) -> Any:
@@ -147,8 +150,11 @@ class TraderServicer(StrategyMethods, TraderServiceServicer):
             return rpc.DeleteTraderResponse()
 
         response = await once(self._database, request, rpc.DeleteTraderResponse, work)
-        for trader in gone:  # after the commit: files without a trader are better than the reverse
+        for (
+            trader
+        ) in gone:  # after the commit: what is left of no trader is better than the reverse
             await self._logs.forget(trader)
+            await self._users.forget(trader.key)
         return response
 
     async def GetTrader(self, request: rpc.GetTraderRequest, _: Any) -> Any:

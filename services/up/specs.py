@@ -96,7 +96,7 @@ def _live_execution(config: Config, stores: Stores, at: Addresses) -> Spec:
         "MESH_LATCH_REDIS_URL": stores.redis["live_execution"],
         "MESH_TRADERS": str(config.data / "traders"),
         "MESH_TRADERS_STAY": "false",  # the stores end with the mesh
-        "MESH_TRADER_DATABASE_URL": stores.database["live_execution"],
+        "MESH_TRADER_DATABASE_URL": stores.database[TRADER],
         "MESH_TRADER_REDIS_URL": stores.redis[TRADER],
         "MESH_TRADER_MESH_ADDRESS": config.gateway,
     }

@@ -27,8 +27,10 @@ _MORE = {
         "halt:*",
     ),
 }
+_ALSO = {"live_execution": ("acl|setuser", "acl|deluser")}
+"""Each trader has a user in Valkey, which its launcher sets."""
 TRADER, LATCH = "trader", "latch"
-"""Users of Valkey beside those of the areas: the processes of traders, and operators who halt."""
+"""Users beside those of the areas: the processes of traders, and operators who halt (in Valkey)."""
 DATABASE = "mesh"
 CHECK_SECONDS = 0.5
 LONGEST_PAUSE = 10.0
@@ -41,6 +43,7 @@ class Stores:
     redis: dict[str, str] = field(repr=False)
     """By area, and for ``TRADER`` and ``LATCH``."""
     database: dict[str, str] = field(repr=False)
+    """By area, and for ``TRADER``."""
     said: tuple[str, ...] = ()
 
 
@@ -86,16 +89,24 @@ async def open_stores(
 def _redis(config: Config, secrets: Secrets) -> tuple[dict[str, str], Valkey | None]:
     if config.redis_url:
         return dict.fromkeys((*AREAS, TRADER, LATCH), config.redis_url), None
-    users = [User(area, secrets.get(f"redis.{area}"), patterns(area)) for area in AREAS]
-    users += [_trader(secrets.get("redis.trader")), _latch(secrets.get("redis.latch"))]
+    made = users(secrets)
     server = Valkey(
         config.data / "valkey",
         config.run,
         config.logs / "valkey.log",
         secrets.get("redis"),
-        users,
+        made,
     )
-    return {user.name: server.url(user.name, user.password) for user in users}, server
+    return {user.name: server.url(user.name, user.password) for user in made}, server
+
+
+def users(secrets: Secrets) -> list[User]:
+    """Return the users of an embedded Valkey."""
+    areas = [
+        User(area, secrets.get(f"redis.{area}"), patterns(area), also=_ALSO.get(area, ()))
+        for area in AREAS
+    ]
+    return [*areas, _trader(secrets.get("redis.trader")), _latch(secrets.get("redis.latch"))]
 
 
 def patterns(area: str) -> tuple[str, ...]:
@@ -108,15 +119,15 @@ def patterns(area: str) -> tuple[str, ...]:
 
 
 def _trader(password: str) -> User:
-    """Return the user of traders: their commands and answers; live data and halts to read."""
+    """Return the user of traders that have none of their own: commands and answers; live data and
+    halts to read.
+    """
     return User(TRADER, password, _TRADERS, readable=("ticks:*", "halt:*", "mesh:epoch"))
 
 
 def _latch(password: str) -> User:
     """Return the user of operators who halt past the services: the latch, and nothing else."""
-    return User(
-        LATCH, password, ("halt:*",), commands=("set", "get", "mget", "scan", "ping")
-    )
+    return User(LATCH, password, ("halt:*",), commands=("set", "get", "mget", "scan", "ping"))
 
 
 def _postgres(config: Config, secrets: Secrets) -> Postgres:
@@ -184,7 +195,8 @@ async def _own_database(dsn: str) -> str:
 
 
 async def _prepare(admin: str, secrets: Secrets, *, ours: bool) -> tuple[dict[str, str], str]:
-    """Make a role and a schema for each area; return the DSNs and a note for people.
+    """Make a role and a schema for each area, and a role for traders; return the DSNs and a note
+    for people.
 
     On a server of somebody else's whose user may not make roles, all areas share that user.
     """
@@ -197,18 +209,23 @@ async def _prepare(admin: str, secrets: Secrets, *, ours: bool) -> tuple[dict[st
             "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
         )
         if not may:
-            return dict.fromkeys(AREAS, admin), " (one role for all: it may not make roles)"
+            return dict.fromkeys(
+                (*AREAS, TRADER), admin
+            ), " (one role for all: it may not make roles)"
+        for area in (*AREAS, TRADER):
+            await _role(connection, role_of(area), secrets.get(f"database.{area}"))
         for area in AREAS:
-            await _role(connection, area, secrets.get(f"database.{area}"))
+            await _schema(connection, area)
         if ours:
             await connection.execute("REVOKE ALL ON SCHEMA public FROM PUBLIC")
     finally:
         await connection.close()
-    return {a: _as(admin, role_of(a), secrets.get(f"database.{a}")) for a in AREAS}, ""
+    logins = {area: secrets.get(f"database.{area}") for area in (*AREAS, TRADER)}
+    return {area: _as(admin, role_of(area), password) for area, password in logins.items()}, ""
 
 
-async def _role(connection: asyncpg.Connection, area: str, password: str) -> None:
-    role, database = role_of(area), await connection.fetchval("SELECT current_database()")
+async def _role(connection: asyncpg.Connection, role: str, password: str) -> None:
+    database = await connection.fetchval("SELECT current_database()")
     known = await connection.fetchval("SELECT 1 FROM pg_roles WHERE rolname = $1", role)
     verb = "ALTER" if known else "CREATE"
     # The password is hexadecimal and the names are ours: nothing here needs quoting.
@@ -216,11 +233,14 @@ async def _role(connection: asyncpg.Connection, area: str, password: str) -> Non
     if not known:
         await connection.execute(f'GRANT CONNECT, TEMPORARY ON DATABASE "{database}" TO {role}')
         await connection.execute(f"GRANT {role} TO CURRENT_USER")
-    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {area} AUTHORIZATION {role}")
+
+
+async def _schema(connection: asyncpg.Connection, area: str) -> None:
+    await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {area} AUTHORIZATION {role_of(area)}")
 
 
 def role_of(area: str) -> str:
-    """Return the name of an area's role in PostgreSQL."""
+    """Return the name of the role in PostgreSQL of an area, or of ``TRADER``."""
     return f"mesh_{area}"
 
 

@@ -58,6 +58,11 @@ class Keys:
         """Return a digest that nobody without the key can try guesses on."""
         return hmac.new(self._keys[self.active], b"blind\0" + text, hashlib.sha256).hexdigest()
 
+    def derived(self, text: bytes) -> list[str]:
+        """Return a secret for a purpose, by each key; the active one's first."""
+        by = (hmac.new(key, b"derived\0" + text, hashlib.sha256) for key in self._keys.values())
+        return [each.hexdigest() for each in by]
+
 
 def key_id(key: bytes) -> str:
     """Return the id of a key: eight hexadecimal digits that say nothing else about it."""

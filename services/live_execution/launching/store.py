@@ -77,6 +77,11 @@ class KeepingStore:
         )
         return [_kept(row) for row in rows]
 
+    async def running(self, tx: Any) -> list[TraderKey]:
+        """Return the traders that have a process, on whatever host."""
+        rows = await tx.fetch("SELECT project, trader_id FROM traders WHERE pid <> 0")
+        return [TraderKey(*row) for row in rows]
+
     async def claim(
         self, tx: Any, key: TraderKey, host: str, pid: int, started: int
     ) -> Trader | None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
@@ -25,10 +25,13 @@ PATIENCE_S = 5.0
 
 @dataclass(frozen=True)
 class Access:
-    """A key to the market data of a trader's project; ``api_key_id`` empty when it is shared."""
+    """The way to Redis, and a key to the market data of a trader's project; ``api_key_id`` empty
+    when it is shared.
+    """
 
     api_key_id: str
-    token: str
+    token: str = field(repr=False)
+    redis_url: str = field(repr=False)
 
 
 class Keys(Protocol):
@@ -39,6 +42,13 @@ class Keys(Protocol):
 
     async def revoke(self, project: str, api_key_id: str) -> None:
         """Refuse a key from now on."""
+
+
+class Users(Protocol):
+    """Gives each trader a user in Redis (``redis_users.py``)."""
+
+    async def give(self, key: TraderKey) -> str:
+        """Return the URL for a trader's process. Raises ``StoreUnavailable``."""
 
 
 class Tickets:
@@ -52,19 +62,25 @@ class Tickets:
         traders: TraderStore,
         logs: TraderLogs,
         keys: Keys | None,
+        users: Users,
     ) -> None:
         self._config, self._database, self._keeping = config, database, keeping
         self._traders, self._logs, self._keys = traders, logs, keys
+        self._users = users
 
     async def access(self, kept: Kept) -> Access | None:
-        """Return a new key, None when none can be had now; the former one is revoked."""
-        if self._keys is None:
-            return Access("", self._config.trader_token)
+        """Return a new key, None when none can be had now; the former one is revoked.
+
+        Raises ``StoreUnavailable`` when Redis was not reached yet.
+        """
         key = kept.trader.key
+        redis_url = await self._users.give(key)
+        if self._keys is None:
+            return Access("", self._config.trader_token, redis_url)
         await self.revoke(key, kept.api_key_id)
         try:
             async with asyncio.timeout(PATIENCE_S):
-                return Access(*await self._keys.make(*key))
+                return Access(*await self._keys.make(*key), redis_url)
         except Exception as error:  # whatever a service that is away raises, or its key's file
             _warn("no key for a trader", key, error)
             return None
@@ -92,7 +108,7 @@ class Tickets:
             components=tuple(msgspec.convert(each, Component) for each in components),
             journal=str(self._logs.home(trader) / "journal"),
             database_url=config.trader_database_url,
-            redis_url=config.trader_redis_url,
+            redis_url=access.redis_url,
             mesh_address=config.trader_mesh_address,
             mesh_token=access.token,
             safety_mode=trader.safety_mode,

@@ -26,7 +26,8 @@ from services.up.embedded.process import (
 class User:
     """A user of Valkey that may do all but administer, on keys and channels of these patterns.
 
-    Keys of ``readable`` it may read; with ``commands`` it may do those alone.
+    Keys of ``readable`` it may read; with ``commands`` it may do those alone. ``also`` are commands
+    that it may do beside, whatever they are.
     """
 
     name: str
@@ -34,12 +35,14 @@ class User:
     patterns: Sequence[str]
     readable: Sequence[str] = ()
     commands: Sequence[str] = ()
+    also: Sequence[str] = ()
 
     def line(self) -> str:
         """Return the user as a line of Valkey's configuration."""
         where = [f"~{pattern} &{pattern}" for pattern in self.patterns]
         where += [f"%R~{pattern}" for pattern in self.readable]
         may = [f"+{command}" for command in self.commands] or ["+@all -@admin -@dangerous +info"]
+        may += [f"+{command}" for command in self.also]
         return f"user {self.name} on >{self.password} {' '.join(where + may)}\n"
 
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
@@ -19,12 +20,16 @@ from mesh.execution.v1.order_pb2 import TraderCommand
 from meshkit.database import Database, migrate
 from meshkit.publisher import Publisher
 from meshkit.redis_client import open_redis
+from services.live_execution.grants import statements
+from services.live_execution.launching.redis_users import rules, user_of
 from services.live_execution.names import TraderKey
 from services.live_execution.trader.outside import TraderOutside, open_outside
 from services.live_execution.trader.ports import Ticket
 from services.live_execution.trader.thread import StoreThread
 
 KEY = TraderKey("default", "TEST-001")
+ROLE, PASSWORD = "outside_trader", "secret"
+"""What a trader's process logs in with: it has no more rights here than in a mesh."""
 MIGRATIONS = Path(__file__).parents[4] / "services" / "live_execution" / "migrations"
 BOUND = 30.0
 VENUE, TAG = "SIM", "001"
@@ -63,8 +68,8 @@ class World:
             spec=b"",
             components=(),
             journal=str(self.folder / "journal"),
-            database_url=self.dsn,
-            redis_url=self.redis_url,
+            database_url=logged_in(self.dsn, ROLE),
+            redis_url=logged_in(self.redis_url, user_of(KEY)),
             mesh_address="",
             mesh_token="",
             lease_s=20.0,
@@ -134,7 +139,10 @@ class World:
 
 @asynccontextmanager
 async def world(dsn: str, redis_url: str, folder: Path) -> AsyncIterator[World]:
-    """Give an empty schema with a trader in it."""
+    """Give an empty schema with a trader in it, and its rights in both stores."""
+    async with open_redis(redis_url) as client:
+        given = rules(KEY, [PASSWORD], anew=True)
+        await client.execute_command("ACL SETUSER", user_of(KEY), *given)  # type: ignore[no-untyped-call] # redis ships no type
     connection = await asyncpg.connect(dsn, server_settings={"search_path": "live_execution"})
     await connection.execute(_EMPTY)
     await connection.execute(_TRADER, *KEY)
@@ -149,7 +157,21 @@ async def make_database(server: str, name: str) -> None:
     connection = await asyncpg.connect(server)
     await connection.execute(f"CREATE DATABASE {name}")
     await connection.close()
-    await migrate(server.replace("/postgres?", f"/{name}?"), "live_execution", MIGRATIONS)
+    dsn = server.replace("/postgres?", f"/{name}?")
+    await migrate(dsn, "live_execution", MIGRATIONS)
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(f"DROP ROLE IF EXISTS {ROLE}")
+    await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {ROLE}")
+    await connection.execute(";".join(statements("live_execution", ROLE)))
+    await connection.close()
+
+
+def logged_in(url: str, user: str) -> str:
+    """Return a URL of a store for a user."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{quote(user, safe='')}:{PASSWORD}@{host}"))
 
 
 def initialized(order_id: str, quantity: str = "10", strategy_id: str = "Maker-001") -> TraderFact:

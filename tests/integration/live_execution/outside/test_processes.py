@@ -71,7 +71,7 @@ async def test_ex_111_who_was_stopped_past_its_lease_sends_nothing(
         worker.stop(process)
         await until(lambda: _opens(world, **terms))
         async with world.outside(**terms) as successor:
-            outcome = await client.get(counter)
+            outcome = await client.hgetall(counter)
             head = successor.record(initialized("of the successor"))
             await until(lambda: _has(world, head))
             worker.go_on(process)
@@ -80,7 +80,7 @@ async def test_ex_111_who_was_stopped_past_its_lease_sends_nothing(
             await until(
                 lambda: successor.refusal(venue="SIM", order_id_tag="1", reducing=False) is None
             )
-    assert await client.get(counter) == outcome
+    assert await client.hgetall(counter) == outcome
     rows = await world.connection.fetch("SELECT event FROM facts ORDER BY number")
     fences = [Event.FromString(row["event"]).fence for row in rows]
     assert fences == sorted(fences)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import redis
 
-from integration.live_execution.outside.kit import TAG, VENUE, initialized
+from integration.live_execution.outside.kit import KEY, TAG, VENUE, initialized
 from services.live_execution.trader.outside import TraderOutside, open_outside
 from services.live_execution.trader.ports import Ticket
 
@@ -22,7 +22,7 @@ LOST = 7
 
 def sent(fence: int) -> str:
     """Return the counter of what a process has sent to its venue."""
-    return f"commands:trader:sent:{fence}"
+    return f"{KEY.commands}:sent:{fence}"
 
 
 def told(ticket: Ticket) -> Path:
@@ -60,7 +60,7 @@ async def _trade(ticket: Ticket) -> int:
 
 def _send(outside: TraderOutside, venue: redis.Redis) -> None:
     if outside.refusal(venue=VENUE, order_id_tag=TAG, reducing=False) is None:
-        venue.incr(sent(outside.fence))
+        venue.hincrby(sent(outside.fence), "count")  # what its user may do
 
 
 @contextmanager
