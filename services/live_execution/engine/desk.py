@@ -43,8 +43,9 @@ class Desk(Strategy):
 
     def __init__(self, tag: str, *, contingent: bool = False) -> None:
         super().__init__(StrategyConfig(order_id_tag=tag, manage_contingent_orders=contingent))
-        self.unchecked: Callable[[], bool] = lambda: False
-        """Whether orders go past the risk engine: of the safety desk, while that is halted."""
+        # What makes a trader flat must not wait behind what it is to stop: the risk engine
+        # counts rates and would deny it. The gate is behind both.
+        self._way = "ExecEngine.execute" if tag == SAFETY else "RiskEngine.execute"
         self.first: Callable[[], None] = lambda: None
         """What it does when it starts; otherwise it does what it is told."""
         self.sent: set[ClientOrderId] = set()
@@ -89,7 +90,7 @@ class Desk(Strategy):
         elif order.exec_algorithm_id is not None:
             self._send(f"{order.exec_algorithm_id}.execute", command)
         else:
-            self._send("ExecEngine.execute" if self.unchecked() else "RiskEngine.execute", command)
+            self._send(self._way, command)
 
     def send_list(self, order_list: OrderList, position_id: PositionId | None = None) -> None:
         """Submit an order list of this desk's own."""

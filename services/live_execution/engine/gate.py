@@ -6,7 +6,7 @@ before it is sent; what may go is journalled as an intent first, what may not is
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from nautilus_trader.execution.client import ExecutionClient
@@ -27,11 +27,13 @@ READS = ("query_order", "query_account")
 class Bounds(Protocol):
     """The trader's own limits; see ``Limits``."""
 
-    def reduces(self, order: Order) -> bool:
-        """Whether an order only makes a position smaller."""
+    def reduces(self, order: Order, beside: Sequence[Order] = ()) -> bool:
+        """Whether an order only makes a position smaller, with those that go with it."""
 
-    def refusal(self, order: Order, *, reducing: bool) -> Refusal | None:
-        """Return why a new order may not be sent."""
+    def refusal(
+        self, order: Order, *, reducing: bool, beside: Sequence[Order] = ()
+    ) -> Refusal | None:
+        """Return why a new order may not be sent, with those that go with it."""
 
     def refusal_of_change(self, order: Order, command: Any) -> Refusal | None:
         """Return why an order may not be changed so."""
@@ -66,19 +68,19 @@ class Gate:
 
     # -- what may go
 
-    def refusal(self, order: Order) -> Refusal | None:
+    def refusal(self, order: Order, beside: Sequence[Order] = ()) -> Refusal | None:
         """Return why a new order may not be sent now."""
         used = refusal_of_used(order, self._outside.memory)
         if used is not None:
             return used
         tag = self._tag(order)
-        reducing = tag == SAFETY or self._bounds.reduces(order)
+        reducing = tag == SAFETY or self._bounds.reduces(order, beside)
         outside = self._outside.refusal(
             venue=str(order.instrument_id.venue), order_id_tag=tag, reducing=reducing
         )
         if outside is not None or tag == SAFETY:
             return outside  # what makes a trader flat is above its limits
-        return _checked(lambda: self._bounds.refusal(order, reducing=reducing))
+        return _checked(lambda: self._bounds.refusal(order, reducing=reducing, beside=beside))
 
     def refusal_of_change(self, order: Order | None, command: Any) -> Refusal | None:
         """Return why an order may not be modified now."""
@@ -86,7 +88,8 @@ class Gate:
             return None  # unknown here: the venue says so
         quantity = command.quantity
         same = command.price is None and command.trigger_price is None
-        reducing = same and quantity is not None and quantity <= order.quantity
+        smaller = same and quantity is not None and quantity <= order.quantity
+        reducing = smaller or bool(order.is_reduce_only)
         outside = self._outside.refusal(
             venue=str(order.instrument_id.venue), order_id_tag=self._tag(order), reducing=reducing
         )
@@ -159,7 +162,7 @@ class _Door:
 
     def submit_order_list(self, command: Any) -> None:
         orders = [order for order in command.order_list.orders if not order.is_closed]
-        refusals = (self._gate.refusal(order) for order in orders if _first(order))
+        refusals = (self._gate.refusal(order, orders[:i]) for i, order in enumerate(orders))
         refusal = next((each for each in refusals if each is not None), None)
         if refusal is not None:
             for order in orders:
@@ -254,11 +257,6 @@ def _checked(look: Callable[[], Refusal | None]) -> Refusal | None:
     except Exception:
         log.exception("an order could not be compared with the limits")
         return Refusal("INTERNAL", "It could not be compared with the limits; see the log.")
-
-
-def _first(order: Order) -> bool:
-    """Whether an order goes to work with its list; a child waits for its parent's fill."""
-    return order.parent_order_id is None
 
 
 def _text(refusal: Refusal) -> str:

@@ -3,11 +3,12 @@
 Nautilus' RiskEngine looks at notionals of cash accounts alone, and knows no position or exposure.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from nautilus_trader.model.enums import OrderSide
+from nautilus_trader.model.enums import ContingencyType, OrderSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.orders import Order
@@ -33,9 +34,9 @@ class Limits:
 
     # -- asked by the gate
 
-    def reduces(self, order: Order) -> bool:
-        """Whether an order, with those at work beside it, only makes its strategy's position
-        smaller.
+    def reduces(self, order: Order, beside: Sequence[Order] = ()) -> bool:
+        """Whether an order, with those at work and ``beside`` it, only makes its strategy's
+        position smaller.
         """
         if order.is_reduce_only:
             return True
@@ -44,11 +45,13 @@ class Limits:
         held = self._net(order.instrument_id, order.strategy_id)
         if held == 0 or (held > 0) == (order.side == OrderSide.BUY):
             return False
-        beside = self._working(order, order.strategy_id)
-        return bool(beside + order.leaves_qty.as_decimal() <= abs(held))
+        going = self._working(order, beside, order.strategy_id)
+        return going + order.leaves_qty.as_decimal() <= abs(held)
 
-    def refusal(self, order: Order, *, reducing: bool) -> Refusal | None:
-        """Return why a new order may not be sent."""
+    def refusal(
+        self, order: Order, *, reducing: bool, beside: Sequence[Order] = ()
+    ) -> Refusal | None:
+        """Return why a new order may not be sent; ``beside`` are those that go with it."""
         if self.broken == pb.LIMIT_ACTION_HALTED:
             return Refusal("LIMIT_BROKEN", f"{self.why} Nothing is sent until the halt is reset.")
         if reducing:
@@ -56,59 +59,65 @@ class Limits:
         if self.broken:
             text = f"{self.why} Only orders that reduce are sent until the halt is reset."
             return Refusal("LIMIT_BROKEN", text)
+        return self._above(order, _Change(order.leaves_qty.as_decimal()), beside)
+
+    def refusal_of_change(self, order: Order, command: Any) -> Refusal | None:
+        """Return why an order may not be changed so: another price makes it another order."""
+        moved = command.price is not None or command.trigger_price is not None
+        grows = command.quantity is not None and command.quantity > order.quantity
+        if not moved and not grows:
+            return None  # less of it is always taken
+        if self.broken and not (self.broken == pb.LIMIT_ACTION_REDUCING and order.is_reduce_only):
+            return Refusal("LIMIT_BROKEN", f"{self.why} Orders are made smaller or cancelled only.")
+        if order.is_reduce_only:
+            return None
+        whole = (command.quantity if grows else order.quantity).as_decimal()
+        left = whole - order.filled_qty.as_decimal()
+        price = command.price if command.price is not None else command.trigger_price
+        more = whole - order.quantity.as_decimal()
+        return self._above(order, _Change(left, whole, more, price), ())
+
+    def _above(self, order: Order, change: "_Change", beside: Sequence[Order]) -> Refusal | None:
         instrument = self._cache.instrument(order.instrument_id)
         if instrument is None:
             return None  # the engine has refused it by now
-        quantity = self._base_quantity(order, instrument)
-        if quantity is None:
+        price = Decimal(str(change.price)) if change.price is not None else None
+        price = price or price_for(self._cache, order)
+        if price is None and (order.is_quote_quantity or self._limited):
             return _denied(f"no price of {order.instrument_id} is known to value it with")
+        if order.is_quote_quantity and not instrument.is_inverse and price:
+            change = change.divided(price)
         return (
-            self._too_large(order, instrument, quantity)
-            or self._too_far(order, quantity)
-            or self._too_much(order, quantity)
-        )
-
-    def refusal_of_change(self, order: Order, command: Any) -> Refusal | None:
-        """Return why an order may not be changed so; less of it is always taken."""
-        if command.quantity is None or command.quantity <= order.quantity:
-            return None
-        if self.broken:
-            return Refusal("LIMIT_BROKEN", f"{self.why} An order is not made larger.")
-        instrument = self._cache.instrument(order.instrument_id)
-        if instrument is None or order.is_reduce_only:
-            return None
-        more = command.quantity.as_decimal() - order.quantity.as_decimal()
-        whole = command.quantity.as_decimal()
-        return (
-            self._too_large(order, instrument, whole, command.price)
-            or self._too_far(order, whole - order.filled_qty.as_decimal())
-            or self._too_much(order, more)
+            self._too_large(order, instrument, change.whole or change.left, price)
+            or self._too_far(order, change.left, beside)
+            or self._too_much(order, change.left if change.more is None else change.more, beside)
         )
 
     # -- single limits
 
+    @property
+    def _limited(self) -> bool:
+        return bool(self._notional)
+
     def _too_large(
-        self, order: Order, instrument: Instrument, quantity: Decimal, price: Any = None
+        self, order: Order, instrument: Instrument, quantity: Decimal, price: Decimal | None
     ) -> Refusal | None:
         bound = _of(self._notional, order.instrument_id)
-        if bound is None:
+        if bound is None or price is None:
             return None
-        at = Decimal(str(price)) if price is not None else price_for(self._cache, order)
-        if at is None:
-            return _denied(f"no price of {order.instrument_id} is known to value it with")
         notional = instrument.notional_value(
-            instrument.make_qty(quantity), instrument.make_price(at), use_quote_for_inverse=True
+            instrument.make_qty(quantity), instrument.make_price(price), use_quote_for_inverse=True
         )
         if notional.as_decimal() <= bound:
             return None
         return _denied(f"its notional of {notional} is above max_notional_per_order, {bound}")
 
-    def _too_far(self, order: Order, quantity: Decimal) -> Refusal | None:
+    def _too_far(self, order: Order, quantity: Decimal, beside: Sequence[Order]) -> Refusal | None:
         bound = _of(self._position, order.instrument_id)
         if bound is None:
             return None
-        held = self._net(order.instrument_id)
-        going = self._working(order) + quantity
+        held = self._net(order.instrument_id) + _signed(_parents(order, beside))
+        going = self._working(order, beside) + quantity
         after = held + going if order.side == OrderSide.BUY else held - going
         if abs(after) <= bound or abs(after) <= abs(held):
             return None
@@ -117,10 +126,12 @@ class Limits:
             f"above max_position, {bound}"
         )
 
-    def _too_much(self, order: Order, quantity: Decimal) -> Refusal | None:
-        if self.exposure.bound is None:
+    def _too_much(self, order: Order, quantity: Decimal, beside: Sequence[Order]) -> Refusal | None:
+        if self.exposure.bound is None or quantity <= 0:
             return None
-        after = self.exposure.value(order, quantity)
+        parents = _parents(order, beside)
+        going = [(each, each.leaves_qty.as_decimal()) for each in _rivals(order, beside)]
+        after = self.exposure.value([*going, (order, quantity)], parents)
         if after is None:
             return _denied(f"the exposure is not known: {self.exposure.lacks}")
         if after <= self.exposure.bound:
@@ -134,22 +145,56 @@ class Limits:
         positions = self._cache.positions_open(instrument_id=instrument_id, strategy_id=strategy_id)
         return sum((p.signed_decimal_qty() for p in positions), Decimal(0))
 
-    def _working(self, order: Order, strategy_id: Any = None) -> Decimal:
-        """Return the quantity of other orders of its side, at venues or on their way there."""
+    def _working(
+        self, order: Order, beside: Sequence[Order] = (), strategy_id: Any = None
+    ) -> Decimal:
+        """Return the quantity of other orders of its side: at venues, on their way, or beside."""
         fits = {"instrument_id": order.instrument_id, "side": order.side}
         found = (
             *self._cache.orders_open(strategy_id=strategy_id, **fits),
             *self._cache.orders_inflight(strategy_id=strategy_id, **fits),
+            *(each for each in _rivals(order, beside) if _same_side(order, each)),
         )
         others = {o.client_order_id: o for o in found if not o.is_reduce_only}
         others.pop(order.client_order_id, None)
         return sum((o.leaves_qty.as_decimal() for o in others.values()), Decimal(0))
 
-    def _base_quantity(self, order: Order, instrument: Instrument) -> Decimal | None:
-        if not order.is_quote_quantity or instrument.is_inverse:
-            return Decimal(order.leaves_qty.as_decimal())
-        price = price_for(self._cache, order)
-        return order.leaves_qty.as_decimal() / price if price else None
+
+@dataclass(frozen=True)
+class _Change:
+    """What an order or a modification comes to: what is left to fill, all of it, what is added."""
+
+    left: Decimal
+    whole: Decimal | None = None
+    more: Decimal | None = None
+    price: Any = None
+
+    def divided(self, price: Decimal) -> "_Change":
+        """Return it in the base currency, where it was in the quote currency."""
+        over = [None if value is None else value / price for value in (self.whole, self.more)]
+        return _Change(self.left / price, over[0], over[1], self.price)
+
+
+def _same_side(order: Order, other: Order) -> bool:
+    return bool(order.instrument_id == other.instrument_id and order.side == other.side)
+
+
+def _parents(order: Order, beside: Sequence[Order]) -> list[Order]:
+    """Return the orders beside it that have filled before it goes to work."""
+    return [each for each in beside if each.client_order_id == order.parent_order_id]
+
+
+def _rivals(order: Order, beside: Sequence[Order]) -> list[Order]:
+    """Return the orders beside it that may fill as well: not its parent, nor one that ends it."""
+    ends = (ContingencyType.OCO, ContingencyType.OUO)
+    tied = set(order.linked_order_ids or ()) if order.contingency_type in ends else set()
+    tied.add(order.parent_order_id)
+    return [each for each in beside if each.client_order_id not in tied]
+
+
+def _signed(orders: Sequence[Order]) -> Decimal:
+    sides = {OrderSide.BUY: 1, OrderSide.SELL: -1}
+    return sum((sides[o.side] * o.leaves_qty.as_decimal() for o in orders), Decimal(0))
 
 
 def _bounds(texts: Mapping[str, str]) -> dict[str, Decimal]:

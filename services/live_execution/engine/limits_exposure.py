@@ -1,5 +1,6 @@
 """Gross exposure: what positions are worth, and open orders that would make them larger."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -28,17 +29,25 @@ class Exposure:
         self.currency = Currency.from_str(money.currency) if limited else None
         self.lacks = ""
 
-    def value(self, order: Order | None = None, quantity: Decimal = Decimal(0)) -> Decimal | None:
+    def value(
+        self, more: Sequence[tuple[Order, Decimal]] = (), filled: Sequence[Order] = ()
+    ) -> Decimal | None:
         """Return what there is; None when it is not known.
 
-        With an ``order`` that is not at work yet, or is to be made larger: and ``quantity`` of it.
+        ``more`` are quantities of orders that are not at work yet, or are to be made larger;
+        ``filled`` are orders that are taken as filled.
         """
         held = self._held()
-        buys, sells = self._working(OrderSide.BUY), self._working(OrderSide.SELL)
-        if order is not None:
+        sides = {side: self._working(side) for side in (OrderSide.BUY, OrderSide.SELL)}
+        for order in filled:
             place = (order.instrument_id, order.strategy_id)
-            side = buys if order.side == OrderSide.BUY else sells
-            side[place] = side.get(place, Decimal(0)) + quantity
+            signed = order.leaves_qty.as_decimal() * (1 if order.side == OrderSide.BUY else -1)
+            held[place] = held.get(place, Decimal(0)) + signed
+        for order, quantity in more:
+            if not order.is_reduce_only:
+                side, place = sides[order.side], (order.instrument_id, order.strategy_id)
+                side[place] = side.get(place, Decimal(0)) + quantity
+        buys, sells = sides[OrderSide.BUY], sides[OrderSide.SELL]
         total = Decimal(0)
         for place in {*held, *buys, *sells}:
             net = held.get(place, Decimal(0))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from nautilus_trader.live.node import TradingNode
-from nautilus_trader.model.enums import TradingState
 from nautilus_trader.model.events import PositionEvent
 from nautilus_trader.model.identifiers import InstrumentId
 
@@ -119,8 +118,6 @@ class Running:
         self._add_callers(memory)
 
     def _add_watch(self, restored: Restored) -> None:
-        risk = self.kernel.risk_engine
-        self.safety.unchecked = lambda: risk.trading_state == TradingState.HALTED
         self.kernel.msgbus.subscribe("events.position.*", self._marks.on_position)
         if self.watch.needed:
             self.watch.recall(restored)

@@ -3,6 +3,8 @@
 from integration.live_execution.engine.bench import BTC, Bench, ticket
 from integration.live_execution.engine.conftest import Trading
 from integration.live_execution.engine.test_gate import halt
+from integration.live_execution.engine.test_lists import bracket
+from integration.live_execution.engine.test_states import flattened
 from mesh.execution.v1 import trader_pb2 as pb
 from mesh.execution.v1.events_pb2 import LimitBroken, TraderFact
 
@@ -67,6 +69,38 @@ async def test_position(run_trader: Trading) -> None:
         assert trader.events(resting)[-1] == "MODIFY_REJECTED"
         assert await denied(trader, side="SELL", quantity="1.5") == ""
         assert "max_position" in await denied(trader, side="SELL", quantity="2.1")
+
+
+async def test_lists_and_prices(run_trader: Trading) -> None:
+    """EX-40: orders of a list count together, and another price is another order."""
+    risk = {"maxPosition": {BTC: "2"}, "maxNotionalPerOrder": {"*": "80000"}}
+    async with run_trader(risk=risk) as trader:
+        pair = [ticket(type="LIMIT", price="49000", quantity="1.5") for _ in range(2)]
+        await trader.submit(*pair, list_id="L-1")
+        assert {trader.events(each.client_order_id)[-1] for each in pair} == {"DENIED"}
+        children = bracket(quantity="1")
+        await trader.submit(*children, list_id="L-2")
+        assert trader.events(children[0].client_order_id)[-1] == "FILLED"
+        huge = bracket(quantity="0.1")
+        huge[1].quantity, huge[1].reduce_only = "9", False
+        await trader.submit(*huge, list_id="L-3")
+        assert trader.events(huge[0].client_order_id)[-1] == "DENIED"
+        cheap = ticket(type="LIMIT", price="10000", quantity="1")
+        await trader.submit(cheap)
+        await trader.modify(cheap.client_order_id, price="90000")
+        assert trader.events(cheap.client_order_id)[-1] == "MODIFY_REJECTED"
+
+
+async def test_flatten_past_the_rate(run_trader: Trading) -> None:
+    """EX-41: what makes a trader flat does not wait behind the rate of what it stops."""
+    rate = {"limit": 2, "interval": "3600s"}
+    async with run_trader(risk={"maxOrderSubmitRate": rate}) as trader:
+        for _ in range(3):
+            await trader.submit(ticket(quantity="0.1"))
+        trader.outside.halt(halt("all", flatten="F-1"))
+        done = await trader.outside.until(lambda facts: flattened(facts, 1))
+        assert done.flat
+        assert float(trader.net()) == 0
 
 
 async def test_rate(run_trader: Trading) -> None:
