@@ -6,7 +6,7 @@ import asyncio
 from rich.console import Console
 from rich.table import Table
 
-from bench import backtests, gateway, history, latency, memory, restoring, ticks
+from bench import backtests, gateway, history, latency, memory, orders, restoring, ticks
 from bench.figure import Figure, record, write
 from bench.place import place
 
@@ -17,6 +17,7 @@ FIGURES: list[Figure] = [
     *history.FIGURES,
     *ticks.FIGURES,
     *latency.FIGURES,
+    *orders.FIGURES,
     *restoring.FIGURES,
 ]
 """In the order of measuring: the idle mesh comes first."""

@@ -39,9 +39,9 @@ class Venue:
             "instrument_provider": {"load_all": True},
         }
 
-    async def send(self, rate: float, total: int) -> None:
+    async def send(self, rate: float, total: int | None = None, *, stamp: bool = True) -> None:
         """Begin to send so many quotes; a reader who does not take them slows it."""
-        body = {"quotes_per_s": rate, "symbols": [SYMBOL], "stamp": True, "total": total}
+        body = {"quotes_per_s": rate, "symbols": [SYMBOL], "stamp": stamp, "total": total}
         await asyncio.to_thread(self._ask, "hose", body)
 
     async def stop(self) -> None:
