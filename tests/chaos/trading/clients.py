@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from mesh.execution.v1 import order_service_pb2 as rpc
 from meshclient.client import MeshClient
 from meshclient.errors import MeshClientError
 from meshclient.orders import One
@@ -65,8 +66,11 @@ class Client:
             self.calls += 1
             try:
                 async with asyncio.timeout(self._draw.uniform(0, 0.03) if impatient else None):
-                    return await submission
+                    reply = await submission
+                self.broken["UNKNOWN"] += reply.outcome == rpc.OUTCOME_UNKNOWN
+                return reply
             except TimeoutError:
+                self.broken["ABANDONED"] += 1
                 impatient = False
             except MeshClientError as fault:
                 if fault.reason == "ORDER_DENIED":

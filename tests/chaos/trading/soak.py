@@ -74,9 +74,10 @@ def report(scene: Scene, facts: Mapping[str, Sequence[Fact]]) -> None:
     say(f"\nkills    {killed.total()}: {dict(killed)}")
     say(
         f"orders   {sum(len(each.submitted) for each in clients)} submitted by "
-        f"{sum(each.calls for each in clients)} calls, {fills} fills; answers lost: {dict(broken)}"
+        f"{sum(each.calls for each in clients)} calls, {fills} fills; not answered: {dict(broken)}"
     )
-    say(f"facts    {len(all_)}, by {sum(found[-1].fence for found in facts.values())} processes")
+    lives = {(name, each.fence) for name, found in facts.items() for each in found}
+    say(f"facts    {len(all_)}, by {len(lives)} processes of {len(facts)} traders")
     say(
         f"watches  {sum(len(each.breaks) for each in watchers)} broken and resumed, "
         f"{sum(each.visits - 1 for each in watchers)} left and come back to"

@@ -1,0 +1,36 @@
+"""EX-231, EX-232: whoever believes that a trader is theirs, one process alone trades."""
+
+import signal
+
+import pytest
+
+from chaos.trading.alone import alone
+from integration.live_execution.outside.kit import World
+from services.live_execution.engine.main import HELD
+
+pytestmark = pytest.mark.timeout(300)
+
+
+async def test_ex231_ex232_one_process_trades(world: World) -> None:
+    """EX-231: of two processes from one ticket, as two launchers start them, one trades, the other
+    ends and sends nothing. EX-232: when that one was stopped past its lease it has a successor;
+    let go on it ends, and nothing more of it comes to the venue.
+    """
+    async with alone(world) as at:
+        both = [at.start(), at.start()]
+        await at.until(lambda: any(each.code is not None for each in both), "one is refused")
+        (loser,) = [each for each in both if each.code is not None]
+        (first,) = [each for each in both if each is not loser]
+        assert loser.code == HELD
+        await at.more(first, 40)
+        assert at.arrived() == at.arrived(first)
+
+        first.signal(signal.SIGSTOP)
+        successor = await at.successor()
+        await at.more(successor, 20)
+        before = at.arrived(first)
+        first.signal(signal.SIGCONT)
+        assert await first.ended() == HELD
+        await at.more(successor, 20)
+        assert at.arrived(first) == before
+        assert len(set(at.arrived())) == len(at.arrived())
