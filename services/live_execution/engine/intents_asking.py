@@ -1,15 +1,16 @@
 """Asks a real venue about one order, without taking an error for an answer."""
 
 import asyncio
-import contextlib
 import enum
 import logging
 from typing import Any
 
+from nautilus_trader.core.datetime import unix_nanos_to_dt
 from nautilus_trader.core.uuid import UUID4
 from nautilus_trader.execution.messages import (
     GenerateFillReports,
     GenerateOrderStatusReport,
+    GenerateOrderStatusReports,
     QueryAccount,
 )
 from nautilus_trader.execution.reports import FillReport, OrderStatusReport
@@ -17,7 +18,14 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.orders import Order
 from nautilus_trader.system.kernel import NautilusKernel
 
+from meshkit.nautilus.venues.facts import FACTS
+
 log = logging.getLogger("live_execution.intents")
+
+ADAPTERS = "nautilus_trader.adapters."
+
+SINCE_NS = 60 * 1_000_000_000
+"""How far (ns) before it was made an order is looked for: clocks differ."""
 
 ANSWER_S = 10.0
 """How long a venue may take to answer."""
@@ -38,7 +46,7 @@ async def ask(kernel: NautilusKernel, client: Any, order: Order) -> Answer:
     """Ask a venue's client about an order and reconcile what it says."""
     try:
         async with asyncio.timeout(ANSWER_S):
-            report = await _report(kernel, client, order)
+            report = await _report(kernel, client, order) or await _listed(kernel, client, order)
             if report is None:
                 return await _absent(kernel, client)
             fills = await _fills(kernel, client, report) if report.filled_qty > 0 else []
@@ -98,12 +106,45 @@ def _guard(client: Any) -> dict[ClientOrderId, bool]:
     return asked
 
 
-async def _absent(kernel: NautilusKernel, client: Any) -> Answer:
-    """Believe that there is no order when the same venue answers another question.
+async def _listed(kernel: NautilusKernel, client: Any, order: Order) -> OrderStatusReport | None:
+    """Look for an order among all that the venue lists since it was made.
 
-    For most adapters an error and an unknown order look the same.
+    Several adapters cannot ask for a single order, or not by the client's id.
     """
-    if not client.is_connected:
+    if tells_absence(client):
+        return None
+    command = GenerateOrderStatusReports(
+        instrument_id=order.instrument_id,
+        start=unix_nanos_to_dt(order.ts_init - SINCE_NS),
+        end=None,
+        open_only=False,
+        command_id=UUID4(),
+        ts_init=kernel.clock.timestamp_ns(),
+    )
+    for report in await client.generate_order_status_reports(command):
+        same = report.client_order_id == order.client_order_id
+        if same or (order.venue_order_id and report.venue_order_id == order.venue_order_id):
+            return report  # type: ignore[no-any-return]  # an adapter's
+    return None
+
+
+def tells_absence(client: Any) -> bool:
+    """Whether a client's "no such order" can be believed: where it cannot ask, it raises.
+
+    Of most adapters an error looks the same, or the question does nothing at all. An adapter that
+    is not known to tell never does: its order stays unknown until it is found.
+    """
+    said = getattr(client, "mesh_tells_absence", None)
+    if said is not None:
+        return bool(said)
+    folder = type(client).__module__.removeprefix(ADAPTERS).partition(".")[0]
+    facts = FACTS.get(folder)
+    return facts is not None and facts.tells_absence
+
+
+async def _absent(kernel: NautilusKernel, client: Any) -> Answer:
+    """Believe that there is no order when the same venue answers another question as well."""
+    if not client.is_connected or not tells_absence(client):
         return Answer.SILENT
     command = QueryAccount(
         trader_id=kernel.trader_id,
@@ -111,8 +152,7 @@ async def _absent(kernel: NautilusKernel, client: Any) -> Answer:
         command_id=UUID4(),
         ts_init=kernel.clock.timestamp_ns(),
     )
-    with contextlib.suppress(NotImplementedError):  # it has no such question
-        await client._query_account(command)
+    await client._query_account(command)
     return Answer.ABSENT
 
 

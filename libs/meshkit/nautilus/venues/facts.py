@@ -28,6 +28,8 @@ class Facts:
     refused: tuple[str, ...] = ()
     field_types: Mapping[str, object] = field(default_factory=dict)
     problem: str = ""
+    tells_absence: bool = False
+    """Whether its execution client asks for a single order, and raises where it cannot ask."""
 
 
 def _keys(*prefixes: str) -> dict[str, tuple[str, ...]]:
@@ -58,12 +60,14 @@ FACTS: Mapping[str, Facts] = {
     "binance": Facts(
         "BINANCE",
         secrets=_keys("BINANCE", "BINANCE_TESTNET", "BINANCE_FUTURES_TESTNET", "BINANCE_DEMO"),
+        tells_absence=True,
         notes=(KEYS_FOR_ORDERS, "One account_type a feed: SPOT, USDT_FUTURES or COIN_FUTURES."),
     ),
     "bitmex": Facts("BITMEX", secrets=_keys("BITMEX", "BITMEX_TESTNET")),
     "bybit": Facts(
         "BYBIT",
         secrets=_keys("BYBIT", "BYBIT_TESTNET", "BYBIT_DEMO"),
+        tells_absence=True,
         notes=("The adapter uses base_url_http for its WebSocket too.",),
     ),
     "databento": Facts(
@@ -113,6 +117,7 @@ FACTS: Mapping[str, Facts] = {
     "okx": Facts(
         "OKX",
         secrets={**_keys("OKX"), "api_passphrase": ("OKX_API_PASSPHRASE",)},
+        tells_absence=True,
         notes=("The address for bars is derived from base_url_ws.",),
     ),
     "polymarket": Facts(

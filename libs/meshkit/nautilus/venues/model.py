@@ -26,10 +26,10 @@ class VenueInfo:
     """An adapter: what it can do and what it needs.
 
     ``module`` is where its code is. ``config_schema`` is JSON Schema as text, empty without data
-    and while it is not available, as ``exec_config_schema`` is without execution; ``data_config`` is the dotted path of the config class.
-    ``nautilus_venues`` are those of its instruments, none for those of many exchanges.
-    ``problem`` is why it is not available and what to do. ``plugin`` is the distribution that
-    brings it, empty for what is built in.
+    and while it is not available, as ``exec_config_schema`` is without execution; ``data_config``
+    is the dotted path of the config class. ``nautilus_venues`` are those of its instruments, none
+    for those of many exchanges. ``problem`` is why it is not available and what to do. ``plugin``
+    is the distribution that brings it, empty for what is built in.
     """
 
     venue: str

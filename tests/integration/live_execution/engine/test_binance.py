@@ -4,10 +4,14 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from nautilus_trader.adapters.binance.futures.execution import BinanceFuturesExecutionClient
+from nautilus_trader.adapters.deribit.execution import DeribitExecutionClient
+from nautilus_trader.adapters.kraken.execution import KrakenExecutionClient
 
 from integration.live_execution.engine.at_binance import At, Outside, at_binance, ticket_at
 from mesh.execution.v1 import trader_pb2 as pb
 from services.live_execution.engine import main, node
+from services.live_execution.engine.intents_asking import tells_absence
 from services.live_execution.trader.ports import Refusal
 from simulators.binance.venue import Binance
 
@@ -161,3 +165,10 @@ async def test_wrong_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             pb.TRADER_STATE_RECONCILING,
             "VENUE_UNREACHABLE",
         )
+
+
+def test_who_can_tell() -> None:
+    """EX-217: of adapters only those that raise where they cannot ask are believed a "no order"."""
+    assert tells_absence(BinanceFuturesExecutionClient.__new__(BinanceFuturesExecutionClient))
+    for deaf in (DeribitExecutionClient, KrakenExecutionClient):
+        assert not tells_absence(deaf.__new__(deaf))

@@ -61,6 +61,7 @@ class AskedVenue(LiveExecutionClient):
 
     answers: Answers
     account_answers = True
+    mesh_tells_absence = True
     listed: tuple[str, ...] = ()
     """Client order ids of the filled orders that it reports at a start."""
 
