@@ -27,7 +27,7 @@ _MORE = {
         "halt:*",
     ),
 }
-_ALSO = {"live_execution": ("acl|setuser", "acl|deluser")}
+_ALSO = {"live_execution": ("acl|setuser", "acl|deluser", "acl|save")}
 """Each trader has a user in Valkey, which its launcher sets."""
 TRADER, LATCH = "trader", "latch"
 """Users beside those of the areas: the processes of traders, and operators who halt (in Valkey)."""

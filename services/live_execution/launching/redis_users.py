@@ -1,13 +1,15 @@
 """A user in Redis for each trader: its process uses what is its own, and no other trader's.
 
-Users that ``ACL SETUSER`` makes are in the memory of the server alone. Their passwords are derived,
-so that a server which was killed or emptied gets the same users again, and traders go on.
+A server with a file of users keeps them (``ACL SAVE``); another one has them in its memory alone.
+Their passwords are derived, so that a server which has lost them gets the same users again, and
+traders go on.
 """
 
 import asyncio
 import logging
 import re
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
@@ -75,6 +77,7 @@ class RedisUsers:
         self._given.add(key)
         try:
             await self._set(key, passwords, anew=True)
+            await self._save()
         except RedisError as error:
             if isinstance(error, ResponseError):
                 self._refused(error)
@@ -89,6 +92,7 @@ class RedisUsers:
         self._given.discard(key)
         try:
             await self._client.execute_command("ACL DELUSER", user_of(key))
+            await self._save()
         except ResponseError as error:
             self._refused(error)
         except RedisError as error:  # it has nothing that a server that starts anew would know
@@ -119,11 +123,18 @@ class RedisUsers:
         keys = self._keys()
         for key in running | self._given:
             await self._set(key, passwords_of(key, keys), anew=False)
+        if running or self._given:
+            await self._save()
 
     async def _set(self, key: TraderKey, passwords: Iterable[str], *, anew: bool) -> None:
         given = rules(key, passwords, anew=anew)
         await self._client.execute_command("ACL SETUSER", user_of(key), *given)
         self._allowed = True
+
+    async def _save(self) -> None:
+        """Have the server keep its users, where it has a file for them and lets us."""
+        with suppress(ResponseError):
+            await self._client.execute_command("ACL SAVE")
 
     def _refused(self, error: ResponseError) -> None:
         """Note that traders share one user, and say so once."""

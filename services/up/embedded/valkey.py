@@ -38,7 +38,7 @@ class User:
     also: Sequence[str] = ()
 
     def line(self) -> str:
-        """Return the user as a line of Valkey's configuration."""
+        """Return the user as a line of Valkey's file of users."""
         where = [f"~{pattern} &{pattern}" for pattern in self.patterns]
         where += [f"%R~{pattern}" for pattern in self.readable]
         may = [f"+{command}" for command in self.commands] or ["+@all -@admin -@dangerous +info"]
@@ -49,7 +49,9 @@ class User:
 class Valkey:
     """A Valkey on a folder, reached by a Unix socket in ``run``.
 
-    ``start`` adopts what an earlier start left running on the folder.
+    ``start`` adopts what an earlier start left running on the folder. ``users`` are there from the
+    start, and besides those that services have made and kept with ``ACL SAVE``: they have a colon
+    in their names.
     """
 
     def __init__(
@@ -87,7 +89,7 @@ class Valkey:
         config.touch(mode=0o600)
         config.write_text(
             f"port 0\nunixsocket {self.socket}\nunixsocketperm 600\ndir {self.folder}\n"
-            f"requirepass {self._password}\n{''.join(user.line() for user in self._users)}"
+            f"aclfile {self._write_users()}\n"
             "appendonly yes\nappendfsync everysec\nsave ''\ndaemonize no\n"
             "maxmemory-policy noeviction\n"
         )
@@ -95,6 +97,22 @@ class Valkey:
         running = launch([get_binary_path(), config], self._log)
         (self.folder / "valkey.pid").write_text(str(running.pid))
         return running
+
+    def _write_users(self) -> Path:
+        """Write the file of users, with those that services have made."""
+        path = self.folder / "users.acl"
+        path.touch(mode=0o600)
+        made = [line for line in path.read_text().splitlines(keepends=True) if _is_made(line)]
+        default = f"user default on >{self._password} ~* &* +@all\n"
+        beside = path.with_suffix(".new")
+        beside.touch(mode=0o600)
+        beside.write_text("".join((default, *(user.line() for user in self._users), *made)))
+        beside.replace(path)
+        return path
+
+
+def _is_made(line: str) -> bool:
+    return line.startswith("user ") and ":" in line.split()[1]
 
 
 @contextmanager

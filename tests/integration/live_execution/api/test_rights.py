@@ -51,11 +51,16 @@ class Store:
         password = passwords_of(key, self._keys.current())[0]
         return redis.asyncio.Redis.from_url(url_of(self.url(TRADER), key, password))
 
+    def kept(self) -> str:
+        """Return the file of users that Valkey keeps."""
+        return (self._folder / "valkey" / "users.acl").read_text()
+
     async def kill(self) -> None:
-        """Kill -9, and start it again."""
+        """Kill -9, and start it again without its file of users."""
         pid = int((self._folder / "valkey" / "valkey.pid").read_text())
         os.kill(pid, signal.SIGKILL)
         await until(self._is_dead)
+        (self._folder / "valkey" / "users.acl").unlink()
         await asyncio.to_thread(self.server.start)
 
     async def _is_dead(self) -> bool:
@@ -113,11 +118,13 @@ async def test_ex250_a_trader_reaches_its_own_keys_alone(guarded: Api, store: St
 
 
 async def test_ex251_users_come_back_with_redis(guarded: Api, store: Store) -> None:
-    """EX-251: Valkey is killed (-9) and has forgotten all traders' users: they are set again, and
-    a trader that runs takes commands as before. One that is deleted takes its user along.
+    """EX-251: Valkey keeps users of traders. Where it is killed (-9) and has forgotten them they
+    are set again, and a trader that runs takes commands as before. One that is deleted takes its
+    user along.
     """
     await guarded.create()
     await guarded.reaches("RUNNING")
+    assert user_of(ONE) in store.kept()
     await store.kill()
     stop = rpc.StopTraderRequest(request_id=new_id(), trader_id="T-1", cancel_orders=True)
     await guarded.traders.StopTrader(stop)
@@ -128,6 +135,7 @@ async def test_ex251_users_come_back_with_redis(guarded: Api, store: Store) -> N
     delete = rpc.DeleteTraderRequest(request_id=new_id(), trader_id="T-1")
     await guarded.traders.DeleteTrader(delete)
     assert not await reaches(client)
+    assert user_of(ONE) not in store.kept()
     await client.aclose()
 
 
