@@ -70,7 +70,7 @@ class Parity(Strategy):
 async def test_ex73_a_replay_trades_as_a_backtest(live_mesh: RunningMesh, tmp_path: Path) -> None:
     """EX-73: through gateway and services both ways, the orders are the same to the last fill."""
     async with MeshClient.from_profile(env=live_mesh.env) as client:
-        await _load(client, tmp_path)
+        await load(client, tmp_path)
         run = await client.backtests.run(_backtest())
         tables = {
             name: (await client.backtests.table(run.backtest_id, name)).to_pandas()
@@ -78,13 +78,13 @@ async def test_ex73_a_replay_trades_as_a_backtest(live_mesh: RunningMesh, tmp_pa
         }
         await client.traders.create("PARITY-001", _trader(), start=True)
         try:
-            orders = await _played(client)
+            orders = await played(client)
             positions = await client.orders.positions("PARITY-001")
             accounts = await client.orders.accounts("PARITY-001")
         finally:
             await client.traders.stop("PARITY-001")
     theirs = sorted(map(_row, tables["orders"].to_dict("records")))
-    assert sorted(map(_order, orders)) == theirs
+    assert sorted(map(as_row, orders)) == theirs
     assert len(theirs) > 100
     kinds = {(row[2], row[3]) for row in theirs}
     assert {("LIMIT", "EXPIRED"), ("LIMIT", "FILLED"), ("STOP_MARKET", "FILLED")} <= kinds
@@ -99,7 +99,7 @@ async def test_ex73_a_replay_trades_as_a_backtest(live_mesh: RunningMesh, tmp_pa
     )
 
 
-async def _load(client: MeshClient, folder: Path) -> None:
+async def load(client: MeshClient, folder: Path) -> None:
     """Import the sample's trades, and the strategy."""
     await client.instruments.ensure(
         next(each for each in sample.instruments() if each.instrument_id == BTC)
@@ -146,17 +146,18 @@ def _trader() -> dict[str, Any]:
     }
 
 
-async def _played(client: MeshClient) -> Sequence[Order]:
+async def played(client: MeshClient, trader_id: str = "PARITY-001") -> Sequence[Order]:
     """Wait for the end of the replay, and return the orders."""
     async with asyncio.timeout(120):
-        while not (trader := await client.traders.get("PARITY-001")).replay_ended:
+        while not (trader := await client.traders.get(trader_id)).replay_ended:
             assert trader.state != 9, trader.message
             await asyncio.sleep(0.2)
-    found: Sequence[Order] = await client.orders.list("PARITY-001")
+    found: Sequence[Order] = await client.orders.list(trader_id)
     return found
 
 
-def _order(order: Order) -> tuple[str, ...]:
+def as_row(order: Order) -> tuple[str, ...]:
+    """Return an order as the rows of a backtest are: all that must be the same."""
     return (
         order.client_order_id,
         enums.OrderSide.Name(order.side).removeprefix("ORDER_SIDE_"),
