@@ -295,10 +295,22 @@ class Strategies:
 
     def started(self, made: Any) -> None:
         """Note that a component runs, or has stopped itself while it started."""
-        self._entry(made).become(
-            pb.STRATEGY_STATE_RUNNING if made.is_running else pb.STRATEGY_STATE_STOPPED
-        )
+        entry = self._entry(made)
+        if made.is_running:
+            entry.become(pb.STRATEGY_STATE_RUNNING)
+        else:
+            entry.become(pb.STRATEGY_STATE_STOPPED, *self._why_not(made))
+            tag = entry.component.order_id_tag
+            self._kernel.logger.warning(f"Strategy '{tag}' does not run. {entry.message}")
         self._changed()
+
+    def _why_not(self, made: Any) -> tuple[str, str]:
+        """Return reason and message of a component that has stopped itself in its on_start."""
+        text = "It stopped itself in on_start. The trader's log has what it says of that."
+        missing = ", ".join(sorted(map(str, self._instruments.missing(made))))
+        if not missing:
+            return "", text
+        return "INSTRUMENT_NOT_FOUND", f"{text} Its config names what the data lacks: {missing}."
 
     def stopped(self, made: Any) -> None:
         """Save the state of a component that has stopped, by command or by itself."""

@@ -49,9 +49,12 @@ class Quotes:
 
 async def stopped_and_started() -> Told:
     """Return what is told of one that is stopped, started, and given another version."""
-    async with running(keeper("A"), keeper("B", stopped=True)) as scene:
+    lost = keeper("S", config={"instrument_id": "NONE.BINANCE"})
+    async with running(keeper("A"), keeper("B", stopped=True), lost) as scene:
         quotes, strategies = Quotes(scene), scene.strategies
-        told: Told = {"at first": _states(scene)}
+        told: Told = {"by itself": scene.statuses()["S"]}
+        strategies.remove("S")
+        told["at first"] = _states(scene)
         await quotes(3)
         strategies.save_all()
         strategies.save_all()

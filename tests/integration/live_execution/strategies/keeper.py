@@ -28,8 +28,11 @@ class Keeper(Strategy):
         self.bought = False
 
     def on_start(self) -> None:
-        """Subscribe."""
+        """Subscribe, where there is such an instrument."""
         self.instrument = self.cache.instrument(self.config.instrument_id)
+        if self.instrument is None:
+            self.stop()
+            return
         self.subscribe_quote_ticks(self.config.instrument_id)
 
     def on_quote_tick(self, tick: Any) -> None:

@@ -135,3 +135,11 @@ def test_ex95_a_config_names_the_instruments_that_it_needs() -> None:
         "BTCUSDT.BINANCE",
         "ETHUSDT.BINANCE",
     }
+
+
+def test_ex254_one_that_stops_itself_in_on_start_says_so(changed: Told) -> None:
+    """EX-254: it is STOPPED, with the instruments that its config names and nobody has."""
+    status = changed["by itself"]
+    assert (status.state, status.reason) == (STANDS, "INSTRUMENT_NOT_FOUND")
+    assert "in on_start" in status.message
+    assert "NONE.BINANCE" in status.message
