@@ -14,7 +14,7 @@ class RestlessConfig(StrategyConfig, frozen=True):
 
     instrument_id: InstrumentId
     millis: int = 20
-    resting: int = 20
+    resting: int = 100
 
 
 class Restless(Strategy):
@@ -39,7 +39,7 @@ class Restless(Strategy):
         else:
             self.send(OrderSide.BUY, "B")
         resting = [each for each in self.cache.orders_open(strategy_id=self.id) if each.has_price]
-        if self.turn % 4 == 0 and resting:
+        if self.turn % 8 == 0 and resting:
             self.cancel_order(resting[0])
 
     def send(self, side: OrderSide, kind: str, price: str = "", **more: bool) -> None:
