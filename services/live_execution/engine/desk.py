@@ -6,6 +6,7 @@ or modification of a strategy's order, carry that strategy's id, and the desk's 
 """
 
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -38,10 +39,17 @@ class Desk(Strategy):
     """Makes orders; it hears of them and does nothing about them.
 
     ``tag`` is MANUAL, for callers, or SAFETY, for the mesh itself. ``contingent``: it cancels and
-    updates orders that are tied to each other, where venues do not.
+    updates orders that are tied to each other, where venues do not. ``closing`` is shared by the
+    two, so that neither closes what the other does already.
     """
 
-    def __init__(self, tag: str, *, contingent: bool = False) -> None:
+    def __init__(
+        self,
+        tag: str,
+        *,
+        contingent: bool = False,
+        closing: dict[ClientOrderId, None] | None = None,
+    ) -> None:
         super().__init__(StrategyConfig(order_id_tag=tag, manage_contingent_orders=contingent))
         # What makes a trader flat must not wait behind what it is to stop: the risk engine
         # counts rates and would deny it. The gate is behind both.
@@ -50,6 +58,8 @@ class Desk(Strategy):
         """What it does when it starts; otherwise it does what it is told."""
         self.sent: set[ClientOrderId] = set()
         """Orders that this desk has sent, whichever strategy they name."""
+        self.closing: dict[ClientOrderId, None] = {} if closing is None else closing
+        """Closing orders that this desk and its twin have sent."""
         self.mark = TAG_SAFETY if tag == SAFETY else TAG_MANUAL
         """Tag of orders that it makes for other strategies."""
 
@@ -74,6 +84,8 @@ class Desk(Strategy):
         as it is.
         """
         self.sent.add(order.client_order_id)
+        if order.is_reduce_only:
+            self.closing[order.client_order_id] = None
         if not self.cache.order_exists(order.client_order_id):
             self._tell(order, order.init_event)
             self.cache.add_order(order, position_id, None)
@@ -111,8 +123,8 @@ class Desk(Strategy):
         emulated = any(o.emulation_trigger != TriggerType.NO_TRIGGER for o in order_list.orders)
         self._send("OrderEmulator.execute" if emulated else "RiskEngine.execute", command)
 
-    def close(self, position: Position, cause: str) -> Order:
-        """Close a position at the market and return the order.
+    def close(self, position: Position, cause: str) -> Order | None:
+        """Close a position at the market and return the order; None when all of it is being closed.
 
         ``cause`` is the id of what closes it: the same cause and position give the same order, so
         that what is repeated after a crash is sent once.
@@ -120,7 +132,10 @@ class Desk(Strategy):
         client_order_id = ClientOrderId(self.closing_id(position, cause))
         order: Order | None = self.cache.order(client_order_id)
         if order is None:
-            order = self._closing(position, client_order_id)
+            quantity = self.unclosed(position)
+            if quantity is None:
+                return None
+            order = self._closing(position, client_order_id, quantity)
         if order.status == OrderStatus.INITIALIZED:
             self.send(order, position.id)
         return order
@@ -129,14 +144,38 @@ class Desk(Strategy):
         """Return the client order id of ``close``."""
         return str(uuid5(NAMES, f"{cause}/{position.id}/{position.opening_order_id}"))
 
-    def _closing(self, position: Position, client_order_id: ClientOrderId) -> Order:
+    def unclosed(self, position: Position) -> Quantity | None:
+        """Return what of a position no closing order of the mesh is about to close; None: nothing.
+
+        Venues that drop the instruction to reduce only would sell it twice.
+        """
+        side = OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY
+        fits = {
+            "instrument_id": position.instrument_id,
+            "strategy_id": position.strategy_id,
+            "side": side,
+        }
+        known = (self.cache.order(each) for each in self.closing)
+        found = (
+            *self.cache.orders_open(**fits),
+            *self.cache.orders_inflight(**fits),
+            *(o for o in known if o is not None and o.is_active_local and _fits(o, **fits)),
+        )
+        ours = {o.client_order_id: o for o in found if {*(o.tags or ())} & {TAG_MANUAL, TAG_SAFETY}}
+        going = sum((o.leaves_qty.as_decimal() for o in ours.values()), Decimal(0))
+        left = position.quantity.as_decimal() - going
+        return Quantity(left, position.size_precision) if left > 0 else None
+
+    def _closing(
+        self, position: Position, client_order_id: ClientOrderId, quantity: Quantity
+    ) -> Order:
         return MarketOrder(
             trader_id=self.trader_id,
             strategy_id=position.strategy_id,
             instrument_id=position.instrument_id,
             client_order_id=client_order_id,
             order_side=OrderSide.SELL if position.side == PositionSide.LONG else OrderSide.BUY,
-            quantity=position.quantity,
+            quantity=quantity,
             init_id=UUID4(),
             ts_init=self.clock.timestamp_ns(),
             reduce_only=True,
@@ -248,3 +287,8 @@ class Desk(Strategy):
 
     def _send(self, endpoint: str, command: Any) -> None:
         self.msgbus.send(endpoint=endpoint, msg=command)
+
+
+def _fits(order: Order, instrument_id: Any, strategy_id: Any, side: OrderSide) -> bool:
+    same = order.instrument_id == instrument_id and order.strategy_id == strategy_id
+    return bool(same and order.side == side)

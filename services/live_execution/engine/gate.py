@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from nautilus_trader.execution.client import ExecutionClient
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import InstrumentId, PositionId
 from nautilus_trader.model.orders import Order
 
 from mesh.execution.v1.events_pb2 import OrderIntent, TraderFact
@@ -27,8 +27,13 @@ READS = ("query_order", "query_account")
 class Bounds(Protocol):
     """The trader's own limits; see ``Limits``."""
 
-    def reduces(self, order: Order, beside: Sequence[Order] = ()) -> bool:
+    def reduces(
+        self, order: Order, beside: Sequence[Order] = (), position_id: PositionId | None = None
+    ) -> bool:
         """Whether an order only makes a position smaller, with those that go with it."""
+
+    def let_go(self, orders: Iterable[Order]) -> None:
+        """Count orders as at work from now on."""
 
     def refusal(
         self, order: Order, *, reducing: bool, beside: Sequence[Order] = ()
@@ -68,13 +73,15 @@ class Gate:
 
     # -- what may go
 
-    def refusal(self, order: Order, beside: Sequence[Order] = ()) -> Refusal | None:
+    def refusal(
+        self, order: Order, beside: Sequence[Order] = (), position_id: PositionId | None = None
+    ) -> Refusal | None:
         """Return why a new order may not be sent now."""
         used = refusal_of_used(order, self._outside.memory)
         if used is not None:
             return used
         tag = self._tag(order)
-        reducing = tag == SAFETY or self._bounds.reduces(order, beside)
+        reducing = tag == SAFETY or self._bounds.reduces(order, beside, position_id)
         outside = self._outside.refusal(
             venue=str(order.instrument_id.venue), order_id_tag=tag, reducing=reducing
         )
@@ -126,6 +133,9 @@ class Gate:
         if action == "MODIFY":
             _set_changes(intent, command)
         self._outside.record(TraderFact(intent=intent))
+        if action.startswith("SUBMIT"):
+            found = (self._cache.order(order_id) for order_id in orders)
+            self._bounds.let_go(order for order in found if order is not None)
         self._settled(ids)
 
     def order(self, client_order_id: Any) -> Order | None:
@@ -153,7 +163,7 @@ class _Door:
 
     def submit_order(self, command: Any) -> None:
         order = command.order
-        refusal = self._gate.refusal(order)
+        refusal = self._gate.refusal(order, (), command.position_id)
         if refusal is not None:
             self._deny(order, refusal)
             return

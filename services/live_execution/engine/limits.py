@@ -3,13 +3,13 @@
 Nautilus' RiskEngine looks at notionals of cash accounts alone, and knows no position or exposure.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from nautilus_trader.model.enums import ContingencyType, OrderSide
-from nautilus_trader.model.identifiers import InstrumentId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, PositionId
 from nautilus_trader.model.instruments import Instrument
 from nautilus_trader.model.orders import Order
 
@@ -31,22 +31,43 @@ class Limits:
         self.broken: pb.LimitAction.ValueType = pb.LIMIT_ACTION_UNSPECIFIED
         """What a broken limit does at present; UNSPECIFIED while none is."""
         self.why = ""
+        self.lax: set[str] = set()
+        """Venues that drop the instruction to reduce only, as spot does."""
+        self.hedged: set[str] = set()
+        """Venues where positions are held side by side."""
+        self._passed: dict[ClientOrderId, None] = {}
 
     # -- asked by the gate
 
-    def reduces(self, order: Order, beside: Sequence[Order] = ()) -> bool:
-        """Whether an order, with those at work and ``beside`` it, only makes its strategy's
-        position smaller.
+    def reduces(
+        self, order: Order, beside: Sequence[Order] = (), position_id: PositionId | None = None
+    ) -> bool:
+        """Whether an order, with those at work and ``beside`` it, only makes a position smaller.
+
+        That is its strategy's; where positions are held side by side, the one that it names.
         """
-        if order.is_reduce_only:
-            return True
+        venue = str(order.instrument_id.venue)
+        if order.is_reduce_only and venue not in self.lax:
+            return True  # the venue sees to it
         if order.is_quote_quantity:
             return False
-        held = self._net(order.instrument_id, order.strategy_id)
+        held = self._held(order, position_id, hedged=venue in self.hedged)
         if held == 0 or (held > 0) == (order.side == OrderSide.BUY):
             return False
-        going = self._working(order, beside, order.strategy_id)
-        return going + order.leaves_qty.as_decimal() <= abs(held)
+        going = self._working(order, beside, order.strategy_id, every=True)
+        return bool(going + order.leaves_qty.as_decimal() <= abs(held))
+
+    def let_go(self, orders: Iterable[Order]) -> None:
+        """Count orders as at work from now on: an adapter tells of them later."""
+        self._passed.update((order.client_order_id, None) for order in orders)
+
+    @property
+    def passed(self) -> list[Order]:
+        """Orders that the gate has let go and of which no event has come yet."""
+        found = [(key, self._cache.order(key)) for key in self._passed]
+        kept = {key: o for key, o in found if o is not None and o.is_active_local}
+        self._passed = dict.fromkeys(kept)
+        return list(kept.values())
 
     def refusal(
         self, order: Order, *, reducing: bool, beside: Sequence[Order] = ()
@@ -56,6 +77,9 @@ class Limits:
             return Refusal("LIMIT_BROKEN", f"{self.why} Nothing is sent until the halt is reset.")
         if reducing:
             return None
+        if order.is_reduce_only and not _parents(order, beside):
+            # Only venues that drop the instruction come here.
+            return _denied("it is reduce-only, and there is no position that it only reduces")
         if self.broken:
             text = f"{self.why} Only orders that reduce are sent until the halt is reset."
             return Refusal("LIMIT_BROKEN", text)
@@ -130,7 +154,8 @@ class Limits:
         if self.exposure.bound is None or quantity <= 0:
             return None
         parents = _parents(order, beside)
-        going = [(each, each.leaves_qty.as_decimal()) for each in _rivals(order, beside)]
+        near = {o.client_order_id: o for o in (*self.passed, *beside)}.values()
+        going = [(each, each.leaves_qty.as_decimal()) for each in _rivals(order, [*near])]
         after = self.exposure.value([*going, (order, quantity)], parents)
         if after is None:
             return _denied(f"the exposure is not known: {self.exposure.lacks}")
@@ -145,17 +170,37 @@ class Limits:
         positions = self._cache.positions_open(instrument_id=instrument_id, strategy_id=strategy_id)
         return sum((p.signed_decimal_qty() for p in positions), Decimal(0))
 
+    def _held(self, order: Order, position_id: PositionId | None, *, hedged: bool) -> Decimal:
+        if not hedged:
+            return self._net(order.instrument_id, order.strategy_id)
+        position = self._cache.position(position_id) if position_id is not None else None
+        return Decimal(0) if position is None else position.signed_decimal_qty()
+
     def _working(
-        self, order: Order, beside: Sequence[Order] = (), strategy_id: Any = None
+        self,
+        order: Order,
+        beside: Sequence[Order] = (),
+        strategy_id: Any = None,
+        *,
+        every: bool = False,
     ) -> Decimal:
-        """Return the quantity of other orders of its side: at venues, on their way, or beside."""
+        """Return the quantity of other orders of its side: at venues, on their way, or beside.
+
+        ``every``: those too that only reduce; otherwise they take nothing anywhere.
+        """
         fits = {"instrument_id": order.instrument_id, "side": order.side}
+        near = (*_rivals(order, self.passed), *_rivals(order, beside))
         found = (
             *self._cache.orders_open(strategy_id=strategy_id, **fits),
             *self._cache.orders_inflight(strategy_id=strategy_id, **fits),
-            *(each for each in _rivals(order, beside) if _same_side(order, each)),
+            *(o for o in near if _same_side(order, o) and strategy_id in (None, o.strategy_id)),
         )
-        others = {o.client_order_id: o for o in found if not o.is_reduce_only}
+        tied = _tied(order)
+        others = {
+            o.client_order_id: o
+            for o in found
+            if (every or not o.is_reduce_only) and o.client_order_id not in tied
+        }
         others.pop(order.client_order_id, None)
         return sum((o.leaves_qty.as_decimal() for o in others.values()), Decimal(0))
 
@@ -186,10 +231,14 @@ def _parents(order: Order, beside: Sequence[Order]) -> list[Order]:
 
 def _rivals(order: Order, beside: Sequence[Order]) -> list[Order]:
     """Return the orders beside it that may fill as well: not its parent, nor one that ends it."""
-    ends = (ContingencyType.OCO, ContingencyType.OUO)
-    tied = set(order.linked_order_ids or ()) if order.contingency_type in ends else set()
-    tied.add(order.parent_order_id)
+    tied = {*_tied(order), order.parent_order_id, order.client_order_id}
     return [each for each in beside if each.client_order_id not in tied]
+
+
+def _tied(order: Order) -> set[ClientOrderId]:
+    """Return the orders that end when it fills, as it does when one of them does."""
+    ends = (ContingencyType.OCO, ContingencyType.OUO)
+    return set(order.linked_order_ids or ()) if order.contingency_type in ends else set()
 
 
 def _signed(orders: Sequence[Order]) -> Decimal:

@@ -68,20 +68,33 @@ class LimitWatch:
         """Compare what there is with the limits."""
         if not self.needed or self._limits.broken:
             return
-        self._look_at_day()
+        unknown = [] if self._look_at_day() else ["max_daily_loss"]
         exposure = self._limits.exposure
-        if exposure.bound is not None and (value := exposure.value()) is not None:
-            self._compare("max_gross_exposure", exposure.bound, value, str(exposure.currency))
+        if exposure.bound is not None:
+            value = exposure.value()
+            if value is None:
+                unknown.append(f"max_gross_exposure ({exposure.lacks})")
+            else:
+                self._compare("max_gross_exposure", exposure.bound, value, str(exposure.currency))
+        self._tell_unknown(unknown)
 
-    def _look_at_day(self) -> None:
+    def _tell_unknown(self, unknown: Sequence[str]) -> None:
+        """Say which limits cannot be watched: a price or a rate is missing."""
+        text = f"Not watched for want of a price or rate: {', '.join(unknown)}."
+        trouble = Trouble("LIMITS_INVALID", text) if unknown else None
+        self._states.trouble("unwatched", trouble)
+
+    def _look_at_day(self) -> bool:
+        """Compare the day's loss; say whether it is known."""
         if self._day is None:
-            return
+            return True
         if self._day.roll(self._kernel.clock.timestamp_ns()):
             self.keep()
         result = self._day.result()
         if result is not None:
             money = self._risk.max_daily_loss
             self._compare("max_daily_loss", Decimal(money.amount), -result, money.currency)
+        return result is not None
 
     def keep(self) -> None:
         """Record the day as it is, when it has changed."""

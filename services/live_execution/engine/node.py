@@ -17,6 +17,7 @@ from nautilus_trader.live.config import (
 from nautilus_trader.live.node import TradingNode
 from nautilus_trader.model.identifiers import TraderId
 
+from mesh.common.v1 import enums_pb2 as enums
 from mesh.execution.v1.trader_pb2 import Rate, TraderSpec
 from meshclient.client import MeshClient
 from meshclient.profiles import Profile
@@ -89,6 +90,12 @@ def begins_anywhere(spec: TraderSpec) -> bool:
 def is_real(spec: TraderSpec) -> bool:
     """Whether one of the venues is a real one."""
     return any(venue.WhichOneof("account") == "live" for venue in spec.venues)
+
+
+def hedged_venues(spec: TraderSpec) -> set[str]:
+    """Return the sandbox venues that hold positions side by side."""
+    hedging = enums.OMS_TYPE_HEDGING
+    return {venue.venue for venue in spec.venues if venue.sandbox.oms_type == hedging}
 
 
 def credential_ids(spec: TraderSpec, *, data: bool = True) -> set[str]:

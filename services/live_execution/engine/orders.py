@@ -64,8 +64,15 @@ class Orders:
         self._check(command, tickets, instruments)
         ids = [ticket.client_order_id for ticket in tickets]
         known = [self._cache.order(ClientOrderId(each)) for each in ids]
-        if any(order is not None and order.status != OrderStatus.INITIALIZED for order in known):
+        if any(o is not None and o.strategy_id != self._desk.id for o in known):
+            raise Refused("ORDER_ID_REUSED", "An order of a strategy has this client order id.")
+        sent = [o is not None and o.status != OrderStatus.INITIALIZED for o in known]
+        if all(sent):
             return ids
+        if any(sent) and not self._is_list(command, known):
+            raise Refused("ORDER_ID_REUSED", "Another order has one of these client order ids.")
+        if any(sent):
+            return ids  # the rest of the list waits for its parent
         self._settling.expect(ids)
         if command.order_list_id:
             self._submit_list(command.order_list_id, tickets, instruments)
@@ -74,6 +81,11 @@ class Orders:
         held = [t.client_order_id for t in tickets if not t.exec_algorithm_id]
         await self._settling.settled(held[:1], SETTLE_S)
         return ids
+
+    @staticmethod
+    def _is_list(command: SubmitCommand, known: Sequence[Order | None]) -> bool:
+        lists = {None if o is None else str(o.order_list_id) for o in known}
+        return lists == {command.order_list_id}
 
     async def make(self, ticket: OrderTicket) -> tuple[Order, Instrument]:
         """Return the order of a ticket, which is not sent, and its instrument."""
@@ -195,10 +207,11 @@ class Orders:
             positions = self._cache.positions_open(**_filters(command))
         ids = [self._desk.closing_id(position, cause) for position in positions]
         self._settling.expect(ids)
-        for position in positions:
-            self._desk.close(position, cause)
-        await self._settling.settled(ids, SETTLE_S)
-        return ids
+        made = [self._desk.close(position, cause) for position in positions]
+        sent = [str(order.client_order_id) for order in made if order is not None]
+        await self._settling.settled(sent, SETTLE_S)
+        self._settling.forget(ids)
+        return sent
 
     def _open_order(self, client_order_id: str) -> Order:
         order: Order | None = self._cache.order(ClientOrderId(client_order_id))

@@ -27,6 +27,11 @@ def mend_reports(client: Any) -> None:
         SpotPositions(client).install()
 
 
+def reduces_only(client: Any) -> bool:
+    """Whether a venue's client passes on that an order is to reduce only."""
+    return client.account_type != AccountType.CASH and getattr(client, "_use_reduce_only", True)
+
+
 def _once(reports: Reports, key: Callable[[Any], Hashable]) -> Reports:
     async def once(*arguments: Any, **named: Any) -> list[Any]:
         found = await reports(*arguments, **named)

@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nautilus_trader.model.identifiers import ClientOrderId
+from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId
 
 from integration.live_execution.engine.bench import TRADER, Bench, spec_of, ticket
 from integration.live_execution.engine.local import LocalOutside
@@ -67,6 +67,16 @@ class At(Bench):
         """Wait until an order has one of these statuses."""
         await self.until(lambda: self.status(order.client_order_id) in statuses)
 
+    @property
+    def instrument_id(self) -> InstrumentId:
+        """The instrument's id."""
+        return InstrumentId.from_str(INSTRUMENTS[self.market])
+
+    def closed(self, order: orders.OrderTicket) -> bool:
+        """Say whether an order has come to its end."""
+        found = self.cache.order(ClientOrderId(order.client_order_id))
+        return found is not None and bool(found.is_closed)
+
     def status(self, client_order_id: str) -> str:
         """Return an order's status."""
         order = self.cache.order(ClientOrderId(client_order_id))
@@ -101,7 +111,7 @@ def _price(order: Any) -> Decimal:
     return order.price.as_decimal() if order.has_price else ZERO
 
 
-def spec_at(venue: Binance, market: str) -> pb.TraderSpec:
+def spec_at(venue: Binance, market: str, **parts: Any) -> pb.TraderSpec:
     """Return the spec of a trader with orders and data at a market of the simulator."""
 
     def client(config: dict[str, Any]) -> dict[str, Any]:
@@ -113,17 +123,18 @@ def spec_at(venue: Binance, market: str) -> pb.TraderSpec:
             "venue": {"clients": [client(venue.client(market))]},
             "instrumentIds": [INSTRUMENTS[market]],
         },
+        **parts,
     )
 
 
-def ticket_at(venue: Binance, market: str) -> Ticket:
+def ticket_at(venue: Binance, market: str, **parts: Any) -> Ticket:
     """Return the ticket of a trader at a market of the simulator."""
-    spec = spec_at(venue, market)
+    spec = spec_at(venue, market, **parts)
     return Ticket("p", TRADER, spec.SerializeToString(), (), "", "", "", "", "")
 
 
 @asynccontextmanager
-async def at_binance(journal: Path, venue: Binance, market: str) -> AsyncIterator[At]:
+async def at_binance(journal: Path, venue: Binance, market: str, **parts: Any) -> AsyncIterator[At]:
     """Run a trader at the simulator, until the block ends."""
     outside = Outside(journal)
     told: asyncio.Future[Running] = asyncio.get_running_loop().create_future()
@@ -132,7 +143,7 @@ async def at_binance(journal: Path, venue: Binance, market: str) -> AsyncIterato
         trader.pace = Pace(patience=0.5, first=0.2, look=0.1)
         told.set_result(trader)
 
-    running = asyncio.ensure_future(main.live(ticket_at(venue, market), outside, made))
+    running = asyncio.ensure_future(main.live(ticket_at(venue, market, **parts), outside, made))
     both: list[asyncio.Future[Any]] = [running, told]
     await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
     at = At(told.result(), outside, venue, market)

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from nautilus_trader.adapters.binance.futures.execution import BinanceFuturesExecutionClient
@@ -9,11 +10,19 @@ from nautilus_trader.adapters.deribit.execution import DeribitExecutionClient
 from nautilus_trader.adapters.kraken.execution import KrakenExecutionClient
 
 from integration.live_execution.engine.at_binance import At, Outside, at_binance, ticket_at
+from integration.live_execution.engine.test_gate import halt
 from mesh.execution.v1 import trader_pb2 as pb
+from mesh.execution.v1.order_pb2 import CloseCommand, TraderCommand
 from services.live_execution.engine import main, node
 from services.live_execution.engine.intents_asking import tells_absence
 from services.live_execution.trader.ports import Refusal
 from simulators.binance.venue import Binance
+
+
+def closing() -> TraderCommand:
+    """Return a command that closes all positions."""
+    return TraderCommand(command_id=str(uuid4()), close=CloseCommand())
+
 
 MARKETS = ("futures", "spot")
 
@@ -165,6 +174,44 @@ async def test_wrong_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
             pb.TRADER_STATE_RECONCILING,
             "VENUE_UNREACHABLE",
         )
+
+
+async def test_burst(tmp_path: Path) -> None:
+    """EX-218: orders of one moment count together, before the venue has told of any."""
+    risk = {"maxPosition": {"*": "2"}}
+    async with Binance() as venue:
+        venue.quote("futures", "BTCUSDT", "50000.0", "50", "50000.1", "50")
+        async with at_binance(tmp_path / "journal", venue, "futures", risk=risk) as at:
+            desk, instrument = at.trader.desk, at.cache.instrument(at.instrument_id)
+            orders = [at.ticket(quantity="1.5") for _ in range(4)]
+            for order in orders:
+                desk.send(desk.maker.order(order, instrument, at.now_ns()))
+            await at.until(lambda: all(at.closed(each) for each in orders))
+            assert at.net() == "1.500"
+            at.outside.halt(halt("all", reducing=True))
+            sells = [at.ticket(side="SELL", quantity="1.5") for _ in range(3)]
+            for order in sells:
+                desk.send(desk.maker.order(order, instrument, at.now_ns()))
+            await at.until(lambda: all(at.closed(each) for each in sells))
+            assert float(at.net()) == 0
+            await at.same()
+
+
+async def test_reduce_only_where_it_is_dropped(tmp_path: Path) -> None:
+    """EX-219: at spot a reduce-only order that opens is denied, and nothing is closed twice."""
+    async with Binance() as venue:
+        venue.quote("spot", "BTCUSDT", "50000.0", "50", "50000.1", "50")
+        async with at_binance(tmp_path / "journal", venue, "spot") as at:
+            opening = at.ticket(reduce_only=True)
+            await at.submit(opening)
+            await at.ends(opening, "DENIED")
+            await at.submit(at.ticket())
+            await at.until(lambda: float(at.net()) == 1)
+            for _ in range(2):
+                at.outside.send(closing())
+            await at.until(lambda: float(at.net()) == 0)
+            await at.same()
+            assert at.account.balances["BTC"] == 10
 
 
 def test_who_can_tell() -> None:
