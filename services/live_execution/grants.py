@@ -22,6 +22,7 @@ _READ = {
     "commands": "command_id, state, submitter",
     "order_keys": "project, trader_id, key, command_id",
     "outbox": "stream, key, done",
+    "flattens": "flatten_id, state",
     "halts": "halt_id, project, scope, reducing, active, reason, set_time, flatten_id",
 }
 _INSERTED = ("facts", "reports", "snapshots", *_PROJECTED)

@@ -93,7 +93,7 @@ class _Flatten:
         self._bus = node.kernel.msgbus
         self._desk = desk
         self._id = command.flatten_id
-        self._scope = Scope(command.venue, command.strategy_id)
+        self._scope = Scope(command.venue, command.order_id_tag)
         self._reader = Reader(node, self._scope)
         self._touched: set[InstrumentId] = set()
         self._canceled: Counter[InstrumentId] = Counter()

@@ -22,12 +22,12 @@ class Scope(msgspec.Struct, frozen=True):
     """What a flatten reaches; empty fields reach all."""
 
     venue: str = ""
-    strategy_id: str = ""
+    order_id_tag: str = ""
 
     def holds(self, what: Any) -> bool:
         """Say whether an order or a position is in reach."""
         in_venue = self.venue in ("", str(what.instrument_id.venue))
-        return in_venue and self.strategy_id in ("", str(what.strategy_id))
+        return in_venue and self.order_id_tag in ("", what.strategy_id.get_tag())
 
 
 class Left(msgspec.Struct):
@@ -98,7 +98,7 @@ class Reader:
         for report in orders:
             if report.is_open and self._is_mine(report):
                 left[report.instrument_id].orders += 1
-        if self._scope.strategy_id:
+        if self._scope.order_id_tag:
             return  # a venue knows no strategies
         positions = await client.generate_position_status_reports(
             GeneratePositionStatusReports(None, None, None, UUID4(), now)
@@ -110,7 +110,7 @@ class Reader:
     def _is_mine(self, report: Any) -> bool:
         if self._scope.venue not in ("", str(report.instrument_id.venue)):
             return False
-        if not self._scope.strategy_id:
+        if not self._scope.order_id_tag:
             return True
         order = report.client_order_id and self._cache.order(report.client_order_id)
         return order is not None and self._scope.holds(order)

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from mesh.execution.v1.events_pb2 import FlattenDone, TraderFact
@@ -13,50 +13,54 @@ log = logging.getLogger("trader.halting")
 
 
 class Halting:
-    """Flattens of one trader: by halts and by commands, each id once while it is at work.
+    """Flattens of one trader: by halts and by commands, each id once over all its lives.
 
-    ``run`` does one and returns how it ended; ``instance_of`` gives Nautilus' strategy id of an
-    order id tag, empty when there is none.
+    ``run`` does one and returns how it ended; ``ended`` has those that did, by id: what is
+    recorded goes into it.
     """
 
     def __init__(
-        self, outside: Outside, run: Callable[[FlattenCommand], Any], instance_of: Any
+        self,
+        outside: Outside,
+        run: Callable[[FlattenCommand], Any],
+        ended: Mapping[str, FlattenDone],
     ) -> None:
         self._outside = outside
         self._run = run
-        self._instance_of = instance_of
-        self._tasks: dict[str, asyncio.Task[FlattenDone]] = {}
+        self._ended = ended
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def on_halts(self, halts: Sequence[HaltNotice]) -> None:
         """Begin the flattens that these halts want and that were not begun yet."""
         for halt in halts:
-            if halt.flatten_id and halt.flatten_id not in self._tasks:
+            known = halt.flatten_id in self._tasks or halt.flatten_id in self._ended
+            if halt.flatten_id and not known:
                 self._begin(self._command(halt))
 
     async def flatten(self, command: FlattenCommand) -> None:
         """Do a flatten, or tell again how one of this id has ended."""
-        known = self._tasks.get(command.flatten_id)
-        if known is not None and known.done() and not known.cancelled():
-            self._outside.record(TraderFact(flatten=known.result()))
-        elif known is None:
+        ended = self._ended.get(command.flatten_id)
+        if ended is not None:
+            self._outside.record(TraderFact(flatten=ended))
+        elif command.flatten_id not in self._tasks:
             await self._begin(command)
 
     def stop(self) -> None:
         """Give up what is at work: a successor begins it anew."""
-        for task in self._tasks.values():
+        for task in tuple(self._tasks.values()):
             task.cancel()
 
-    def _begin(self, command: FlattenCommand) -> "asyncio.Task[FlattenDone]":
+    def _begin(self, command: FlattenCommand) -> "asyncio.Task[None]":
         task = asyncio.ensure_future(self._do(command))
         self._tasks[command.flatten_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(command.flatten_id, None))
         return task
 
-    async def _do(self, command: FlattenCommand) -> FlattenDone:
+    async def _do(self, command: FlattenCommand) -> None:
         log.warning("flatten %s begins", command.flatten_id)
         done: FlattenDone = await self._run(command)
         self._outside.record(TraderFact(flatten=done))
         log.warning("flatten %s ends: %s", command.flatten_id, "flat" if done.flat else "NOT FLAT")
-        return done
 
     def _command(self, halt: HaltNotice) -> FlattenCommand:
         kind, _, where = halt.scope.partition(":")
@@ -64,8 +68,7 @@ class Halting:
         if kind == "venue":
             made.venue = where
         elif kind == "strategy":
-            tag = where.rpartition(":")[2]
-            made.strategy_id = self._instance_of(tag) or f"-{tag}"
+            made.order_id_tag = where.rpartition(":")[2]
         return made
 
 

@@ -27,6 +27,10 @@ NO_OUTCOME = frozenset(
 """Types of events that say nothing about what a venue did."""
 
 
+FLATTENS = 100
+"""Ended flattens that are remembered: a halt that is still in force may name one of them."""
+
+
 def learn(memory: Memory, fact: pb.TraderFact) -> None:
     """Take note of a fact."""
     noted = _LEARN.get(fact.WhichOneof("fact") or "")
@@ -191,6 +195,13 @@ def _currency(memory: Memory, fact: pb.TraderFact) -> None:
     memory.currencies.add(fact.currency.code)
 
 
+def _flatten(memory: Memory, fact: pb.TraderFact) -> None:
+    memory.flattens.pop(fact.flatten.flatten_id, None)
+    memory.flattens[fact.flatten.flatten_id] = fact.flatten
+    if len(memory.flattens) > FLATTENS:
+        del memory.flattens[next(iter(memory.flattens))]
+
+
 _LEARN: dict[str, Callable[[Memory, pb.TraderFact], None]] = {
     "order": _order,
     "position": _position,
@@ -204,4 +215,5 @@ _LEARN: dict[str, Callable[[Memory, pb.TraderFact], None]] = {
     "unknown": _unknown,
     "instrument": _instrument,
     "currency": _currency,
+    "flatten": _flatten,
 }

@@ -45,6 +45,8 @@ class Memory(msgspec.Struct):
     """Intents without an outcome, by client order id."""
     unknown: set[str] = msgspec.field(default_factory=set)
     """Client order ids of unknown outcome."""
+    flattens: dict[str, pb.FlattenDone] = msgspec.field(default_factory=dict)
+    """How the last flattens ended, by id."""
     clock_ns: int = 0
     """Data time of a replay; 0 when there was none."""
     rows: int = 0

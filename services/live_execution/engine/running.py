@@ -29,10 +29,11 @@ from services.live_execution.engine.intents_resolving import Pace, Resolver
 from services.live_execution.engine.limits import Limits
 from services.live_execution.engine.limits_watch import LimitWatch
 from services.live_execution.engine.marks import Marks, last_known
+from services.live_execution.engine.node import hedged_venues
 from services.live_execution.engine.orders import Orders
 from services.live_execution.engine.preview import Previewer
 from services.live_execution.engine.remembering import Remembering
-from services.live_execution.engine.reports import mend_reports
+from services.live_execution.engine.reports import mend_reports, reduces_only
 from services.live_execution.engine.restoring import restore
 from services.live_execution.engine.sandbox import mend, revive
 from services.live_execution.engine.settling import Settling
@@ -75,7 +76,8 @@ class Running:
         self._capture = Capture(self.kernel, outside)
         self._settling = Settling()
         self._real = {v.venue for v in spec.venues if v.WhichOneof("account") == "live"}
-        self.desk, self.safety = Desk(MANUAL, contingent=bool(self._real)), Desk(SAFETY)
+        self.desk = Desk(MANUAL, contingent=bool(self._real))
+        self.safety = Desk(SAFETY, closing=self.desk.closing)
         self.limits = Limits(self.kernel, spec.risk)
         self.watch = LimitWatch(
             self.kernel, spec.risk, self.limits, outside, states, ticket.trader_id
@@ -92,6 +94,9 @@ class Running:
         for client in self.kernel.exec_engine._clients.values():
             if client.id.value in self._real:
                 mend_reports(client)
+                if not reduces_only(client):
+                    self.limits.lax.add(client.id.value)
+        self.limits.hedged.update(hedged_venues(self._spec))
         self._gate.install()
         self.kernel.msgbus.subscribe("events.order.*", self._settling.on_event)
         memory = restore(self.kernel, restored)
@@ -140,7 +145,7 @@ class Running:
 
     def _add_callers(self, memory: Any) -> None:
         flattener = Flattener(self.node, self.safety, self.outside)
-        self.halting = Halting(self.outside, flattener.run, self._instance_of)
+        self.halting = Halting(self.outside, flattener.run, memory.flattens)
         self.following = Following(self.kernel, self.desk)
         self.desk.first = self._follow
         venues = {venue.venue for venue in self._spec.venues}
@@ -244,10 +249,6 @@ class Running:
             self._clockwork.tell()
         self.states.replay_ended = True
         self.states.tell()
-
-    def _instance_of(self, tag: str) -> str:
-        found = (s.instance_id for s in self.strategies.statuses() if s.order_id_tag == tag)
-        return next(found, "")
 
 
 def _guarded(what: str, action: Callable[[], None]) -> None:

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from mesh.execution.v1.events_pb2 import FlattenResult, Position, TraderFact
 from mesh.execution.v1.safety_pb2 import FLATTEN_STATE_RUNNING, TraderFlatten
-from mesh.execution.v1.trader_pb2 import TraderStrategyStatus
 from services.live_execution.names import TraderKey
 from services.live_execution.safety.flattens import Flatten, Part, View
 
@@ -18,7 +17,7 @@ _FLATTEN = (
 )
 _VIEW = (
     "t.project, t.trader_id, t.owner, t.state, t.reason, t.wanted, t.safety_mode,"
-    " t.lease_until > now() AS alive, t.real, t.fence, t.strategies,"
+    " t.lease_until > now() AS alive, t.real, t.fence,"
     " EXISTS (SELECT 1 FROM orders o WHERE o.project = t.project AND o.trader_id = t.trader_id"
     "  AND o.open) OR EXISTS (SELECT 1 FROM positions p WHERE p.project = t.project"
     "  AND p.trader_id = t.trader_id AND p.open) AS open"
@@ -170,16 +169,17 @@ class FlattenStore:
         )
 
     async def left(
-        self, tx: Any, key: TraderKey, venue: str, strategy_id: str
+        self, tx: Any, key: TraderKey, venue: str, order_id_tag: str
     ) -> list[FlattenResult]:
         """Return what is open in a trader by instrument, as far as is known."""
+        mine = "($3 = '' OR right(strategy_id, length($3) + 1) = '-' || $3)"
         rows = await tx.fetch(
             "SELECT instrument_id, count(*) AS orders, NULL::bytea AS body FROM orders"
-            " WHERE project = $1 AND trader_id = $2 AND open AND ($3 = '' OR strategy_id = $3)"
+            f" WHERE project = $1 AND trader_id = $2 AND open AND {mine}"
             " GROUP BY instrument_id UNION ALL SELECT instrument_id, 0, body FROM positions"
-            " WHERE project = $1 AND trader_id = $2 AND open AND ($3 = '' OR strategy_id = $3)",
+            f" WHERE project = $1 AND trader_id = $2 AND open AND {mine}",
             *key,
-            strategy_id,
+            order_id_tag,
         )
         return summed(rows, venue)
 
@@ -240,7 +240,5 @@ def _part(row: Any) -> Part:
 
 def _view(row: Any) -> View:
     values = dict(row)
-    statuses = [TraderStrategyStatus.FromString(each) for each in values.pop("strategies")]
     key = TraderKey(values.pop("project"), values.pop("trader_id"))
-    instances = {each.order_id_tag: each.instance_id for each in statuses if each.instance_id}
-    return View(key=key, instances=instances, **values)
+    return View(key=key, **values)

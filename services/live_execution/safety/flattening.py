@@ -9,7 +9,7 @@ from mesh.execution.v1.events_pb2 import FlattenDone
 from mesh.execution.v1.order_pb2 import FlattenCommand, TraderCommand
 from services.live_execution import commanding
 from services.live_execution.events import wake
-from services.live_execution.names import DESK_MANUAL, TraderKey
+from services.live_execution.names import TraderKey
 from services.live_execution.safety import events
 from services.live_execution.safety.flatten_store import FlattenStore
 from services.live_execution.safety.flattens import (
@@ -42,7 +42,7 @@ class Flattening:
         """Store a flatten and send its commands; None when there is one of its id."""
         now = datetime.now(UTC)
         views = await self._store.in_scope(tx, project, scope)
-        flat = {v.key.trader_id: v.has_nothing or _reach(scope, v) is None for v in views}
+        flat = {v.key.trader_id: v.has_nothing for v in views}
         parts = tuple(new_part(each, now, flat=flat[each]) for each in flat)
         flatten = Flatten(
             flatten_id=flatten_id,
@@ -121,12 +121,8 @@ class Flattening:
         if part.attempts:
             await commanding.expire(tx, view.key, [part.command_id(flatten.flatten_id)])
         sent = part.sent_again(datetime.now(UTC), view.fence, safety_mode=safety_mode)
-        kind, _, name = flatten.scope.partition(":")
-        command = FlattenCommand(
-            flatten_id=flatten.flatten_id,
-            venue=name if kind == "venue" else "",
-            strategy_id=_reach(flatten.scope, view) or "",
-        )
+        venue, tag = _reach(flatten.scope)
+        command = FlattenCommand(flatten_id=flatten.flatten_id, venue=venue, order_id_tag=tag)
         await commanding.put(
             tx,
             view.key,
@@ -139,9 +135,7 @@ class Flattening:
 
     async def _give_up(self, tx: Any, flatten: Flatten, part: Part, view: View | None) -> None:
         key = TraderKey(flatten.project, part.body.trader_id)
-        kind, _, name = flatten.scope.partition(":")
-        strategy_id = (_reach(flatten.scope, view) or "") if view else ""
-        left = await self._store.left(tx, key, name if kind == "venue" else "", strategy_id)
+        left = await self._store.left(tx, key, *_reach(flatten.scope))
         await self._end_part(tx, flatten, part, part.given_up(view, left))
 
     async def _end_part(self, tx: Any, flatten: Flatten, old: Part, part: Part) -> None:
@@ -163,10 +157,10 @@ class Flattening:
             await events.tell_flatten(tx, await self._store.end(tx, now))
 
 
-def _reach(scope: str, view: View) -> str | None:
-    """Return the strategy that a flatten is of, empty for all, None when it never ran."""
+def _reach(scope: str) -> tuple[str, str]:
+    """Return venue and order id tag that a flatten is of in a trader, empty for all."""
     kind, _, name = scope.partition(":")
-    if kind != "strategy":
-        return ""
-    tag = name.rpartition(":")[2]
-    return DESK_MANUAL if tag == "MANUAL" else view.instances.get(tag)
+    return (
+        name if kind == "venue" else "",
+        name.rpartition(":")[2] if kind == "strategy" else "",
+    )

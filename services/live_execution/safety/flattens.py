@@ -51,8 +51,6 @@ class View:
     fence: int
     open: bool
     """An order or a position is open, as far as is known."""
-    instances: dict[str, str]
-    """Nautilus' strategy ids by order id tag, of strategies that ran."""
 
     @property
     def has_nothing(self) -> bool:

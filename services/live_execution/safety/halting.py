@@ -1,7 +1,9 @@
 """Halts in both stores: set in whichever is there, put right in the other as soon as it is."""
 
 import logging
+import uuid
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from mesh.execution.v1 import safety_service_pb2 as rpc
@@ -155,8 +157,13 @@ class Halting:
         return response
 
     async def _adopt(self, tx: Any, project: str, scope: str, said: Latched) -> None:
-        if await self._halts.exists(tx, said.halt_id):
-            return
+        known = await self._halts.known(tx, said.halt_id)
+        if known is not None:
+            if (known.project, known.scope) == (project, scope):
+                over = known.reset_time
+                if known.active or (over is not None and said.time <= over):
+                    return  # on record, or what a reset has left behind
+            said = replace(said, halt_id=str(uuid.uuid4()), flatten_id="")  # set by hand, again
         log.warning("a halt was found in Redis", extra={"project": project, "scope": scope})
         flatten_id = ""
         if said.flatten_id:

@@ -86,10 +86,10 @@ class HaltStore:
         """Whether this transaction is the one that keeps; of several services one is."""
         return bool(await tx.fetchval("SELECT pg_try_advisory_xact_lock($1)", _KEEPER))
 
-    async def exists(self, tx: Any, halt_id: str) -> bool:
-        """Whether a halt is on record, active or not."""
-        found = await tx.fetchval("SELECT true FROM halts WHERE halt_id = $1", UUID(halt_id))
-        return bool(found)
+    async def known(self, tx: Any, halt_id: str) -> Halt | None:
+        """Return a halt of whatever project, active or not."""
+        row = await tx.fetchrow(f"SELECT {_HALT} FROM halts WHERE halt_id = $1", UUID(halt_id))
+        return _halt(row) if row else None
 
     async def active(self, tx: Any, project: str = "", scope: str = "") -> list[Halt]:
         """Return the halts in force, of one scope if it is named."""

@@ -27,7 +27,8 @@ LOOK_S = 0.5
 RETRY_S = 0.25
 
 _HALTS = """
-SELECT halt_id::text, scope, reducing, coalesce(flatten_id::text, '') AS flatten_id, reason
+SELECT halt_id::text, scope, reducing, reason, coalesce((SELECT f.flatten_id::text FROM flattens f
+    WHERE f.flatten_id = halts.flatten_id AND f.state = 'RUNNING'), '') AS flatten_id
 FROM halts WHERE active AND (project = '*' OR (project = $1 AND (
     scope IN ('all', 'trader:' || $2) OR starts_with(scope, 'venue:')
     OR starts_with(scope, 'strategy:' || $2 || ':')))) ORDER BY set_time
@@ -81,6 +82,8 @@ class Keeper:
                         await self._lease.renew(connection)
                         due = loop.time() + self._lease.terms.renew
                     self._latch.stored(await halts(connection, self._lease.key))
+                    if self._latch.held:
+                        self._latch.let_go(await on_record(connection, self._latch.held))
                 self._lease_link.up()
             except StaleFence:
                 pass  # told below, and for good
@@ -121,6 +124,14 @@ class Keeper:
         except TimeoutError:
             pass
         self._look.clear()
+
+
+async def on_record(connection: Connection, halt_ids: list[str]) -> list[str]:
+    """Return which of these halts PostgreSQL has, in force or reset."""
+    rows = await connection.fetch(
+        "SELECT halt_id::text FROM halts WHERE halt_id::text = ANY($1)", halt_ids
+    )
+    return [row["halt_id"] for row in rows]
 
 
 async def halts(connection: Connection, key: TraderKey) -> list[HaltNotice]:

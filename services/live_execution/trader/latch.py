@@ -59,6 +59,7 @@ class Latch:
         self._commands: dict[tuple[str, str], tuple[bytes, tuple[str, ...]]] = {}
         self._redis: dict[str, HaltNotice] = {}
         self._stored: tuple[HaltNotice, ...] = ()
+        self._held: tuple[HaltNotice, ...] = ()
 
     @property
     def keys(self) -> list[str]:
@@ -72,7 +73,7 @@ class Latch:
         command, keys = self._command(venue, tag)
         found = [
             *self._ask(command, keys),
-            *(halt for halt in self._stored if self._reaches(halt, venue, tag)),
+            *(h for h in (*self._stored, *self._held) if self._reaches(h, venue, tag)),
         ]
         for halt in found:
             if not (halt.reducing and reducing):
@@ -81,18 +82,36 @@ class Latch:
 
     def in_force(self) -> list[HaltNotice]:
         """Return all halts in force for the trader, each once, as last seen."""
-        by_id = {(h.scope, h.halt_id): h for h in (*self._redis.values(), *self._relevant())}
+        known = (*self._held, *self._redis.values(), *self._relevant())
+        by_id = {(h.scope, h.halt_id): h for h in known}
         return [by_id[each] for each in sorted(by_id)]
 
     @property
     def anything(self) -> bool:
         """Whether a halt is known."""
-        return bool(self._redis or self._stored)
+        return bool(self._redis or self._stored or self._held)
 
     def seen(self, keys: Sequence[str], values: Sequence[bytes | None]) -> None:
-        """Take what Redis has; it answers, so it is asked again before every send."""
-        self._redis = {k: parse(k, v) for k, v in zip(keys, values, strict=True) if v is not None}
+        """Take what Redis has; it answers, so it is asked again before every send.
+
+        A halt whose key is gone is held: a Redis that was emptied or came back without its last
+        second has reset nothing.
+        """
+        found = {k: parse(k, v) for k, v in zip(keys, values, strict=True) if v is not None}
+        gone = [halt for key, halt in self._redis.items() if key not in found]
+        self._held = (*self._held, *gone)
+        self._redis = found
         self._open_until = 0.0
+
+    @property
+    def held(self) -> list[str]:
+        """The ids of halts that Redis had, and that nobody is known to have reset."""
+        return [halt.halt_id for halt in self._held if halt.halt_id]
+
+    def let_go(self, halt_ids: Iterable[str]) -> None:
+        """Hold these no longer: PostgreSQL has them, in force or reset."""
+        ids = set(halt_ids)
+        self._held = tuple(halt for halt in self._held if halt.halt_id not in ids)
 
     def unseen(self) -> None:
         """Say that Redis cannot be reached: no send waits for it."""

@@ -727,20 +727,20 @@ class FlattenCommand(google.protobuf.message.Message):
 
     FLATTEN_ID_FIELD_NUMBER: builtins.int
     VENUE_FIELD_NUMBER: builtins.int
-    STRATEGY_ID_FIELD_NUMBER: builtins.int
+    ORDER_ID_TAG_FIELD_NUMBER: builtins.int
     flatten_id: builtins.str
     """Flatten id."""
     venue: builtins.str
     """Venue; empty means all."""
-    strategy_id: builtins.str
-    """Strategy id, Nautilus' own; empty means all."""
+    order_id_tag: builtins.str
+    """Order id tag of a strategy; empty means all. Orders and positions carry it, whether or not the strategy runs."""
     def __init__(
         self,
         *,
         flatten_id: builtins.str = ...,
         venue: builtins.str = ...,
-        strategy_id: builtins.str = ...,
+        order_id_tag: builtins.str = ...,
     ) -> None: ...
-    def ClearField(self, field_name: typing.Literal["flatten_id", b"flatten_id", "strategy_id", b"strategy_id", "venue", b"venue"]) -> None: ...
+    def ClearField(self, field_name: typing.Literal["flatten_id", b"flatten_id", "order_id_tag", b"order_id_tag", "venue", b"venue"]) -> None: ...
 
 global___FlattenCommand = FlattenCommand

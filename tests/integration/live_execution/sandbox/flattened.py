@@ -66,7 +66,7 @@ async def one_strategy() -> None:
         elsewhere = await flattened(s, desk, venue="OKX")
         assert elsewhere.flat
         assert not elsewhere.results
-        done = await flattened(s, desk, strategy_id=str(s.hand.id))
+        done = await flattened(s, desk, order_id_tag=s.hand.id.get_tag())
         assert done.flat, done
         assert (_only(done).closed_qty, _only(done).orders_canceled) == ("3.000000", 1), done
         assert s.status(theirs) == "ACCEPTED"
