@@ -6,7 +6,7 @@ before it is sent; what may go is journalled as an intent first, what may not is
 """
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Protocol
 
 from nautilus_trader.execution.client import ExecutionClient
@@ -20,6 +20,11 @@ from services.live_execution.engine.remembering import Remembering
 from services.live_execution.trader.ports import Refusal
 
 log = logging.getLogger("trader.gate")
+
+LATER = ("_submit_order", "_submit_order_list")
+"""Coroutines of adapters: what they do is done some turns of the loop later."""
+
+type Send = Callable[[Any], Coroutine[Any, Any, None]]
 
 READS = ("query_order", "query_account")
 
@@ -82,12 +87,21 @@ class Gate:
             return used
         tag = self._tag(order)
         reducing = tag == SAFETY or self._bounds.reduces(order, beside, position_id)
-        outside = self._outside.refusal(
-            venue=str(order.instrument_id.venue), order_id_tag=tag, reducing=reducing
-        )
+        outside = self.halted(order, reducing)
         if outside is not None or tag == SAFETY:
             return outside  # what makes a trader flat is above its limits
         return _checked(lambda: self._bounds.refusal(order, reducing=reducing, beside=beside))
+
+    def halted(self, order: Order, reducing: bool) -> Refusal | None:
+        """Return why the lease or a halt forbids an order now."""
+        return self._outside.refusal(
+            venue=str(order.instrument_id.venue), order_id_tag=self._tag(order), reducing=reducing
+        )
+
+    def late(self, order: Order, position_id: PositionId | None) -> Refusal | None:
+        """Return why an order that was let go may not be sent after all."""
+        reducing = self._tag(order) == SAFETY or self._bounds.reduces(order, (), position_id)
+        return self.halted(order, reducing)
 
     def refusal_of_change(self, order: Order | None, command: Any) -> Refusal | None:
         """Return why an order may not be modified now."""
@@ -160,6 +174,25 @@ class _Door:
     def install(self) -> None:
         for name in self._inner:
             setattr(self._client, name, getattr(self, name))
+        for name in LATER:
+            if hasattr(self._client, name):
+                setattr(self._client, name, self._later(getattr(self._client, name)))
+
+    def _later(self, send: Send) -> Send:
+        """Ask once more when the adapter's task begins: it may have waited, or been stopped."""
+
+        async def later(command: Any) -> None:
+            orders = _orders(command)
+            position_id = command.position_id
+            found = (self._gate.late(order, position_id) for order in orders)
+            refusal = next((each for each in found if each is not None), None)
+            if refusal is None:
+                await send(command)
+                return
+            for order in orders:
+                self._deny(order, refusal)
+
+        return later
 
     def submit_order(self, command: Any) -> None:
         order = command.order
@@ -248,6 +281,13 @@ class _Door:
             _text(refusal),
             self._client._clock.timestamp_ns(),
         )
+
+
+def _orders(command: Any) -> list[Order]:
+    """Return the orders of a submission that are not sent yet."""
+    listed = getattr(command, "order_list", None)
+    orders = [command.order] if listed is None else listed.orders
+    return [order for order in orders if order.is_active_local]
 
 
 _GUARDED = (

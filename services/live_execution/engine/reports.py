@@ -6,6 +6,8 @@ invents an order against it. And it reports every spot position as flat, as a sp
 positions: Nautilus then invents a sale of all that was bought.
 """
 
+import logging
+import re
 from collections.abc import Callable, Coroutine, Hashable
 from decimal import Decimal
 from typing import Any
@@ -16,6 +18,15 @@ from nautilus_trader.model.enums import AccountType, PositionSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
+log = logging.getLogger("trader.reports")
+
+SAYS_NOTHING = re.compile(
+    r"-100[67]\b|(execution )?status unknown|unknown error|timed? ?out|connection (reset|closed"
+    r"|aborted|lost)|broken pipe|\bHTTP 50[0-9]\b|error sending",
+    re.IGNORECASE,
+)
+"""Errors after which an order may be at work: Binance's own words, and those of networks."""
+
 type Reports = Callable[..., Coroutine[Any, Any, list[Any]]]
 
 
@@ -23,6 +34,7 @@ def mend_reports(client: Any) -> None:
     """Mend the reports of the execution client of a real venue."""
     client.generate_fill_reports = _once(client.generate_fill_reports, _fill)
     client.generate_order_status_reports = _once(client.generate_order_status_reports, _order)
+    client.generate_order_rejected = _known(client.generate_order_rejected)
     if client.account_type == AccountType.CASH:
         SpotPositions(client).install()
 
@@ -30,6 +42,25 @@ def mend_reports(client: Any) -> None:
 def reduces_only(client: Any) -> bool:
     """Whether a venue's client passes on that an order is to reduce only."""
     return client.account_type != AccountType.CASH and getattr(client, "_use_reduce_only", True)
+
+
+def _known(reject: Callable[..., None]) -> Callable[..., None]:
+    """Tell only of rejections: of an error that says nothing, what became of the order is asked."""
+
+    def known(
+        strategy_id: Any,
+        instrument_id: Any,
+        client_order_id: Any,
+        reason: str,
+        *args: Any,
+        **kw: Any,
+    ) -> None:
+        if SAYS_NOTHING.search(reason):
+            log.warning("it is not known what became of %s: %s", client_order_id, reason)
+            return
+        reject(strategy_id, instrument_id, client_order_id, reason, *args, **kw)
+
+    return known
 
 
 def _once(reports: Reports, key: Callable[[Any], Hashable]) -> Reports:

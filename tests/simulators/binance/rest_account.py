@@ -79,6 +79,10 @@ class AccountRest:
                 return answer({"code": refused.code, "msg": refused.text}, refused.status, {})
             if method != "GET" and self.venue.users.lose_answer() and request.transport:
                 request.transport.abort()  # it was done, and nobody is told
+            if method != "GET" and self.venue.users.muddle_answer():
+                text = "An unexpected response was received from the message bus. Execution"
+                body = {"code": -1006, "msg": f"{text} status unknown."}
+                return answer(body, 400, {})
             return answer(body, 200, {})
 
         return handle

@@ -33,6 +33,7 @@ class Users:
         self._keys: set[str] = set()
         self._subscribed: set[Socket] = set()
         self._losing = 0
+        self._muddled = 0
         self.twice = False
         self.deaf = False
         self.told = 0
@@ -42,6 +43,15 @@ class Users:
     def lose(self, times: int = 1) -> None:
         """Do what the next calls ask for, and cut the connection instead of answering."""
         self._losing = times
+
+    def muddle(self, times: int = 1) -> None:
+        """Do what the next calls ask for, and answer that it is not known whether it was done."""
+        self._muddled = times
+
+    def muddle_answer(self) -> bool:
+        """Say whether the answer at hand says nothing."""
+        self._muddled, muddled = max(0, self._muddled - 1), self._muddled > 0
+        return muddled
 
     def lose_answer(self) -> bool:
         """Say whether the answer at hand is lost."""

@@ -13,6 +13,7 @@ from nautilus_trader.live.config import (
 from nautilus_trader.live.factories import LiveDataClientFactory, LiveExecClientFactory
 from nautilus_trader.model.identifiers import InstrumentId
 
+from meshkit.errors import bad_field
 from meshkit.nautilus.venue_adapter import VenueAdapter
 from meshkit.nautilus.venues.checking import make_config, make_exec_config
 from meshkit.nautilus.venues.errors import VenueCredentialMissing
@@ -90,6 +91,9 @@ def build_exec(
     and ``VenueCredentialMissing``.
     """
     adapter = exec_adapter(name)
+    if not adapter.venues:
+        text = f"{name} has no venue of its own, and traders know accounts by venue"
+        raise bad_field("spec.venues", text)
     made = make_exec_config(adapter, config)
     _check_secrets(adapter, adapter.secrets, secrets)
     given = config.get("instrument_provider") or {}

@@ -214,6 +214,30 @@ async def test_reduce_only_where_it_is_dropped(tmp_path: Path) -> None:
             assert at.account.balances["BTC"] == 10
 
 
+async def test_unknown_is_no_rejection(at: At) -> None:
+    """EX-212: an answer that says that nothing is known is no rejection; the order is looked up."""
+    at.venue.users.muddle()
+    order = at.ticket()
+    await at.submit(order)
+    await at.ends(order, "FILLED")
+    assert "REJECTED" not in at.events(order.client_order_id)
+    await at.same()
+
+
+async def test_late(at: At) -> None:
+    """EX-216: what was let go is asked about once more as it is sent."""
+    desk, instrument = at.trader.desk, at.cache.instrument(at.instrument_id)
+    orders = [at.ticket(type="LIMIT", price="49000", quantity="0.01") for _ in range(5)]
+    for order in orders:
+        desk.send(desk.maker.order(order, instrument, at.now_ns()))
+    await at.until(lambda: any(f.HasField("intent") for f in at.outside.facts))
+    at.outside.refused = Refusal("STALE_FENCE", "Another process has the trader.")
+    seen = len(at.account.received)
+    await at.until(lambda: all(at.status(o.client_order_id) != "INITIALIZED" for o in orders))
+    assert len(at.account.received) == seen
+    at.outside.refused = None
+
+
 def test_who_can_tell() -> None:
     """EX-217: of adapters only those that raise where they cannot ask are believed a "no order"."""
     assert tells_absence(BinanceFuturesExecutionClient.__new__(BinanceFuturesExecutionClient))
