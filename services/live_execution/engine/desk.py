@@ -155,7 +155,10 @@ class Desk(Strategy):
             "strategy_id": position.strategy_id,
             "side": side,
         }
-        known = (self.cache.order(each) for each in self.closing)
+        known = [self.cache.order(each) for each in self.closing]
+        for order in known:
+            if order is not None and order.is_closed:
+                del self.closing[order.client_order_id]
         found = (
             *self.cache.orders_open(**fits),
             *self.cache.orders_inflight(**fits),

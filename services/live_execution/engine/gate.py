@@ -109,8 +109,9 @@ class Gate:
             return None  # unknown here: the venue says so
         quantity = command.quantity
         same = command.price is None and command.trigger_price is None
-        smaller = same and quantity is not None and quantity <= order.quantity
-        reducing = smaller or bool(order.is_reduce_only)
+        grows = quantity is not None and quantity > order.quantity
+        smaller = same and quantity is not None and not grows
+        reducing = smaller or (order.is_reduce_only and not grows and self._bounds.reduces(order))
         outside = self._outside.refusal(
             venue=str(order.instrument_id.venue), order_id_tag=self._tag(order), reducing=reducing
         )

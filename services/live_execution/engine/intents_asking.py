@@ -18,7 +18,7 @@ from nautilus_trader.model.identifiers import ClientOrderId
 from nautilus_trader.model.orders import Order
 from nautilus_trader.system.kernel import NautilusKernel
 
-from meshkit.nautilus.venues.facts import FACTS
+from meshkit.nautilus.venues.facts import FACTS, Facts
 
 log = logging.getLogger("live_execution.intents")
 
@@ -137,9 +137,13 @@ def tells_absence(client: Any) -> bool:
     said = getattr(client, "mesh_tells_absence", None)
     if said is not None:
         return bool(said)
-    folder = type(client).__module__.removeprefix(ADAPTERS).partition(".")[0]
-    facts = FACTS.get(folder)
+    facts = facts_of(client)
     return facts is not None and facts.tells_absence
+
+
+def facts_of(client: Any) -> Facts | None:
+    """Return what is known of a client's adapter; None for one of somebody's own."""
+    return FACTS.get(type(client).__module__.removeprefix(ADAPTERS).partition(".")[0])
 
 
 async def _absent(kernel: NautilusKernel, client: Any) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from nautilus_trader.model.enums import ContingencyType, OrderSide
 from nautilus_trader.model.identifiers import ClientOrderId, InstrumentId, PositionId
-from nautilus_trader.model.instruments import Instrument
+from nautilus_trader.model.instruments import CurrencyPair, Instrument
 from nautilus_trader.model.orders import Order
 
 from mesh.execution.v1 import trader_pb2 as pb
@@ -32,7 +32,9 @@ class Limits:
         """What a broken limit does at present; UNSPECIFIED while none is."""
         self.why = ""
         self.lax: set[str] = set()
-        """Venues that drop the instruction to reduce only, as spot does."""
+        """Venues that drop the instruction to reduce only."""
+        self.real: set[str] = set()
+        """Venues that are no sandbox."""
         self.hedged: set[str] = set()
         """Venues where positions are held side by side."""
         self._passed: dict[ClientOrderId, None] = {}
@@ -46,12 +48,11 @@ class Limits:
 
         That is its strategy's; where positions are held side by side, the one that it names.
         """
-        venue = str(order.instrument_id.venue)
-        if order.is_reduce_only and venue not in self.lax:
+        if order.is_reduce_only and not self._is_dropped(order):
             return True  # the venue sees to it
         if order.is_quote_quantity:
             return False
-        held = self._held(order, position_id, hedged=venue in self.hedged)
+        held = self._held(order, position_id, hedged=str(order.instrument_id.venue) in self.hedged)
         if held == 0 or (held > 0) == (order.side == OrderSide.BUY):
             return False
         going = self._working(order, beside, order.strategy_id, every=True)
@@ -91,13 +92,16 @@ class Limits:
         grows = command.quantity is not None and command.quantity > order.quantity
         if not moved and not grows:
             return None  # less of it is always taken
-        if self.broken and not (self.broken == pb.LIMIT_ACTION_REDUCING and order.is_reduce_only):
+        kept = order.is_reduce_only and not self._is_dropped(order)
+        if self.broken and not (self.broken == pb.LIMIT_ACTION_REDUCING and kept):
             return Refusal("LIMIT_BROKEN", f"{self.why} Orders are made smaller or cancelled only.")
-        if order.is_reduce_only:
+        if kept:
             return None
         whole = (command.quantity if grows else order.quantity).as_decimal()
         left = whole - order.filled_qty.as_decimal()
-        price = command.price if command.price is not None else command.trigger_price
+        own = order.price if order.has_price else None
+        prices = (command.price if command.price is not None else own, command.trigger_price)
+        price = max((each for each in prices if each is not None), default=None)
         more = whole - order.quantity.as_decimal()
         return self._above(order, _Change(left, whole, more, price), ())
 
@@ -107,7 +111,8 @@ class Limits:
             return None  # the engine has refused it by now
         price = Decimal(str(change.price)) if change.price is not None else None
         price = price or price_for(self._cache, order)
-        if price is None and (order.is_quote_quantity or self._limited):
+        bounded = _of(self._notional, order.instrument_id) is not None
+        if price is None and (order.is_quote_quantity or bounded):
             return _denied(f"no price of {order.instrument_id} is known to value it with")
         if order.is_quote_quantity and not instrument.is_inverse and price:
             change = change.divided(price)
@@ -118,10 +123,6 @@ class Limits:
         )
 
     # -- single limits
-
-    @property
-    def _limited(self) -> bool:
-        return bool(self._notional)
 
     def _too_large(
         self, order: Order, instrument: Instrument, quantity: Decimal, price: Decimal | None
@@ -169,6 +170,12 @@ class Limits:
     def _net(self, instrument_id: InstrumentId, strategy_id: Any = None) -> Decimal:
         positions = self._cache.positions_open(instrument_id=instrument_id, strategy_id=strategy_id)
         return sum((p.signed_decimal_qty() for p in positions), Decimal(0))
+
+    def _is_dropped(self, order: Order) -> bool:
+        """Whether the venue drops an order's instruction to reduce only, as spot markets do."""
+        venue = str(order.instrument_id.venue)
+        pair = isinstance(self._cache.instrument(order.instrument_id), CurrencyPair)
+        return venue in self.lax or (venue in self.real and pair)
 
     def _held(self, order: Order, position_id: PositionId | None, *, hedged: bool) -> Decimal:
         if not hedged:

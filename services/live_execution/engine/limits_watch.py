@@ -46,6 +46,8 @@ class LimitWatch:
             self._day = Day(kernel.cache, risk.max_daily_loss.currency)
         self._kept: dict[str, bytes] = {}
         self._halted = False
+        self._in_force: set[str] = set()
+        self._before: set[str] = set()
 
     @property
     def needed(self) -> bool:
@@ -108,7 +110,11 @@ class LimitWatch:
 
     def on_halts(self, halts: Sequence[HaltNotice]) -> None:
         """Let go of a broken limit when the halt that was made of it has been reset."""
-        ours = any(halt.scope == f"trader:{self._trader_id}" for halt in halts)
+        self._in_force = {halt.halt_id for halt in halts}
+        ours = any(
+            halt.scope == f"trader:{self._trader_id}" and halt.halt_id not in self._before
+            for halt in halts
+        )
         if self._limits.broken and self._halted and not ours:
             self._release()
         self._halted = ours
@@ -120,6 +126,7 @@ class LimitWatch:
     def _break(self, limit: str, bound: str, value: str, currency: str) -> None:
         action = self._risk.action or pb.LIMIT_ACTION_REDUCING
         state, passes = ACTIONS[action]
+        self._before = self._in_force  # none of these is made of this
         self._limits.broken = action
         self._limits.why = f"{limit} is broken: {value} {currency} is above {bound}."
         self._kernel.risk_engine.set_trading_state(state)

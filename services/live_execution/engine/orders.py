@@ -54,6 +54,10 @@ class Orders:
         self._desk = desk
         self._settling = settling
         self._find = find
+        self.doubtful: Callable[[str], bool] = lambda key: False
+        """Whether an order was about to be sent, and nothing more is known."""
+        self.real: Collection[str] = ()
+        """Venues that are no sandbox."""
 
     # -- submit
 
@@ -73,6 +77,10 @@ class Orders:
             raise Refused("ORDER_ID_REUSED", "Another order has one of these client order ids.")
         if any(sent):
             return ids  # the rest of the list waits for its parent
+        real = tickets[0].instrument_id.rpartition(".")[2] in self.real
+        if real and any(self.doubtful(each) for each in ids):
+            text = "It may be at the venue: its process ended as it was sent. Look there first."
+            raise Refused("ORDER_ID_REUSED", text)
         self._settling.expect(ids)
         if command.order_list_id:
             self._submit_list(command.order_list_id, tickets, instruments)
@@ -84,8 +92,7 @@ class Orders:
 
     @staticmethod
     def _is_list(command: SubmitCommand, known: Sequence[Order | None]) -> bool:
-        lists = {None if o is None else str(o.order_list_id) for o in known}
-        return lists == {command.order_list_id}
+        return {str(o.order_list_id) for o in known if o is not None} == {command.order_list_id}
 
     async def make(self, ticket: OrderTicket) -> tuple[Order, Instrument]:
         """Return the order of a ticket, which is not sent, and its instrument."""

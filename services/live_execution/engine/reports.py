@@ -18,6 +18,8 @@ from nautilus_trader.model.enums import AccountType, PositionSide
 from nautilus_trader.model.identifiers import InstrumentId
 from nautilus_trader.model.objects import Quantity
 
+from services.live_execution.engine.intents_asking import facts_of
+
 log = logging.getLogger("trader.reports")
 
 SAYS_NOTHING = re.compile(
@@ -41,7 +43,9 @@ def mend_reports(client: Any) -> None:
 
 def reduces_only(client: Any) -> bool:
     """Whether a venue's client passes on that an order is to reduce only."""
-    return client.account_type != AccountType.CASH and getattr(client, "_use_reduce_only", True)
+    facts = facts_of(client)
+    passes = facts is not None and facts.reduces_only and client.account_type == AccountType.MARGIN
+    return bool(passes and getattr(client, "_use_reduce_only", True))
 
 
 def _known(reject: Callable[..., None]) -> Callable[..., None]:

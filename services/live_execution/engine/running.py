@@ -96,6 +96,7 @@ class Running:
                 mend_reports(client)
                 if not reduces_only(client):
                     self.limits.lax.add(client.id.value)
+        self.limits.real.update(self._real)
         self.limits.hedged.update(hedged_venues(self._spec))
         self._gate.install()
         self.kernel.msgbus.subscribe("events.order.*", self._settling.on_event)
@@ -150,6 +151,8 @@ class Running:
         self.desk.first = self._follow
         venues = {venue.venue for venue in self._spec.venues}
         orders = Orders(self.kernel, self.desk, self._settling, venues, self.following.find)
+        orders.doubtful = lambda key: key in memory.intents
+        orders.real = self._real
         previewer = Previewer(self.kernel, orders, self._gate)
         self.outside.answer("preview", previewer.answer)
         self.commands = Commands(

@@ -30,6 +30,8 @@ class Facts:
     problem: str = ""
     tells_absence: bool = False
     """Whether its execution client asks for a single order, and raises where it cannot ask."""
+    reduces_only: bool = False
+    """Whether it passes on that an order is to reduce only, for what is no currency pair."""
 
 
 def _keys(*prefixes: str) -> dict[str, tuple[str, ...]]:
@@ -61,13 +63,14 @@ FACTS: Mapping[str, Facts] = {
         "BINANCE",
         secrets=_keys("BINANCE", "BINANCE_TESTNET", "BINANCE_FUTURES_TESTNET", "BINANCE_DEMO"),
         tells_absence=True,
+        reduces_only=True,
         notes=(KEYS_FOR_ORDERS, "One account_type a feed: SPOT, USDT_FUTURES or COIN_FUTURES."),
     ),
-    "bitmex": Facts("BITMEX", secrets=_keys("BITMEX", "BITMEX_TESTNET")),
+    "bitmex": Facts("BITMEX", secrets=_keys("BITMEX", "BITMEX_TESTNET"), reduces_only=True),
     "bybit": Facts(
         "BYBIT",
         secrets=_keys("BYBIT", "BYBIT_TESTNET", "BYBIT_DEMO"),
-        tells_absence=True,
+        reduces_only=True,
         notes=("The adapter uses base_url_http for its WebSocket too.",),
     ),
     "databento": Facts(
@@ -78,7 +81,7 @@ FACTS: Mapping[str, Facts] = {
         loads_all=False,
         notes=(INSTRUMENTS_OF_MANY,),
     ),
-    "deribit": Facts("DERIBIT", secrets=_keys("DERIBIT", "DERIBIT_TESTNET")),
+    "deribit": Facts("DERIBIT", secrets=_keys("DERIBIT", "DERIBIT_TESTNET"), reduces_only=True),
     "dydx": Facts(
         "DYDX",
         secrets={"private_key": ("DYDX_PRIVATE_KEY", "DYDX_TESTNET_PRIVATE_KEY")},
@@ -117,7 +120,7 @@ FACTS: Mapping[str, Facts] = {
     "okx": Facts(
         "OKX",
         secrets={**_keys("OKX"), "api_passphrase": ("OKX_API_PASSPHRASE",)},
-        tells_absence=True,
+        reduces_only=True,
         notes=("The address for bars is derived from base_url_ws.",),
     ),
     "polymarket": Facts(
