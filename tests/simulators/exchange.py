@@ -282,9 +282,13 @@ def serve(make: Callable[[int], Exchange]) -> None:
 
 
 async def input_ended() -> None:
-    """Wait until standard input ends if it is a pipe, so that no test leaves a process; or ever."""
+    """Wait until standard input ends if it is a pipe, so that no test leaves a process; or ever.
+
+    The pipe of a process that runs uvloop is a socket.
+    """
     ended = asyncio.Event()
-    if stat.S_ISFIFO(os.fstat(0).st_mode):
+    mode = os.fstat(0).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode):
         loop = asyncio.get_running_loop()
         loop.add_reader(0, lambda: None if os.read(0, 4096) else ended.set())
     await ended.wait()
