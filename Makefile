@@ -75,8 +75,9 @@ test-system: setup ## Run the tests that need Debian packages (see .ci/run), and
 	@$(BIN)/python -m pytest tests/system
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long $(TESTS)
 
-chaos: setup ## Break a mesh at random while clients watch; MINUTES=5, SEED=number
+chaos: setup ## Break a mesh at random while clients watch and order; MINUTES=5, KILLS=200, SEED=number
 	@PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m chaos.live.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+	@PYTHONPATH=$(CURDIR)/tests $(BIN)/python -m chaos.trading.soak $(if $(KILLS),--kills $(KILLS)) $(if $(SEED),--seed $(SEED))
 
 bench: setup .venv-stock/.ready ## Measure; ONLY=name runs one figure
 	@$(BIN)/python -m bench $(if $(ONLY),--only $(ONLY))

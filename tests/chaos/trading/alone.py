@@ -136,15 +136,17 @@ class Alone:
 
 
 @asynccontextmanager
-async def alone(world: World, **changes: object) -> AsyncIterator[Alone]:
-    """Give a trader with a strategy that orders without pause; its processes end with the block."""
+async def alone(world: World, millis: int = 20, **changes: object) -> AsyncIterator[Alone]:
+    """Give a trader with a strategy that orders at such intervals; its processes end with the
+    block.
+    """
     async with Binance() as venue:
         venue.quote(MARKET, "BTCUSDT", "50000.0", "5", "50000.1", "5")
         spec = spec_at(venue, MARKET)
         for rate in (spec.risk.max_order_submit_rate, spec.risk.max_order_modify_rate):
             rate.limit = 100_000
             rate.interval.FromSeconds(1)
-        values = {**TERMS, "spec": spec.SerializeToString(), "components": (_component(),)}
+        values = {**TERMS, "spec": spec.SerializeToString(), "components": (_component(millis),)}
         ticket = world.ticket(**{**values, **changes})
         made = Alone(world, venue, ticket, world.folder / "trader.log")
         try:
@@ -154,7 +156,7 @@ async def alone(world: World, **changes: object) -> AsyncIterator[Alone]:
                 each.end()
 
 
-def _component() -> Component:
+def _component(millis: int) -> Component:
     return Component(
         order_id_tag="001",
         strategy_id="restless",
@@ -163,7 +165,7 @@ def _component() -> Component:
         files=(("restless.py", Path(__file__).with_name("restless.py").read_text()),),
         importable_path="",
         class_name="Restless",
-        config={"instrument_id": INSTRUMENTS[MARKET]},
+        config={"instrument_id": INSTRUMENTS[MARKET], "millis": millis},
         on_failure="CANCEL_ORDERS",
         stopped=False,
         claims=(),

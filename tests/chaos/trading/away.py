@@ -132,7 +132,7 @@ def _name(trader: trader_pb2.Trader) -> str:
 
 
 @asynccontextmanager
-async def outage(world: World, **changes: object) -> AsyncIterator[Outage]:
+async def outage(world: World, millis: int = 20, **changes: object) -> AsyncIterator[Outage]:
     """Give a trader at work that reaches its stores by ways which can be cut."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="mesh-a-")))
@@ -145,7 +145,7 @@ async def outage(world: World, **changes: object) -> AsyncIterator[Outage]:
             "database_url": world.dsn.replace(there, str(folder)),
             "redis_url": world.redis_url.replace(valkey, str(folder / "v.sock")),
         }
-        at = await stack.enter_async_context(alone(world, **{**urls, **changes}))
+        at = await stack.enter_async_context(alone(world, millis, **{**urls, **changes}))
         process = at.start()
         await at.more(process, 1, "B")
         yield Outage(at, process, ways, Journal(Path(at.ticket.journal)))

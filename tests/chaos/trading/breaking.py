@@ -52,6 +52,22 @@ POSTGRESQL = Kill("postgresql", _kill_postgresql)
 SERVICES = tuple(a_service(name) for name in ("live-execution", "market-data", "valkey", "gateway"))
 
 
+def stores_away(seconds: float) -> Kill:
+    """Return the kill of both stores, with nobody to start them again for so long."""
+
+    async def strike(at: Place) -> None:
+        supervisor = at.mesh.child
+        supervisor.send_signal(signal.SIGSTOP)
+        try:
+            for pid in (at.pid("valkey"), postmaster(at.mesh)):
+                os.kill(pid, signal.SIGKILL)
+            await asyncio.sleep(seconds)
+        finally:
+            supervisor.send_signal(signal.SIGCONT)
+
+    return Kill(f"both stores for {seconds:g} s", strike)
+
+
 def together(first: Kill, second: Kill) -> Kill:
     """Return two kills at once."""
 

@@ -5,6 +5,7 @@ import random
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mesh.execution.v1 import order_service_pb2 as rpc
@@ -47,6 +48,7 @@ class Client:
             price=_far(side) if rests else None,
             wait=self._draw.choice(("", "accepted", "accepted" if rests else "terminal")),
             wait_seconds=2.0,
+            expire_time=datetime.now(UTC) + timedelta(hours=1),  # however long something is away
         )
         self.submitted.append(submission.client_order_id)
         await self._until_answered(submission)

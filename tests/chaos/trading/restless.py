@@ -18,7 +18,7 @@ class RestlessConfig(StrategyConfig, frozen=True):
 
 
 class Restless(Strategy):
-    """Buys, buys, buys, sells a little of it, and cancels one of the orders that rest."""
+    """Buys, now and then sells a little of it, and cancels one of the orders that rest."""
 
     def __init__(self, config: RestlessConfig) -> None:
         super().__init__(config)
@@ -34,7 +34,7 @@ class Restless(Strategy):
 
     def go_on(self, _: object) -> None:
         """Take the next turn."""
-        if self.turn % 4 == 3:
+        if self.turn % 8 == 7:
             self.send(OrderSide.SELL, "S", reduce_only=True)
         else:
             self.send(OrderSide.BUY, "B")

@@ -15,10 +15,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from chaos.trading.away import outage
 from chaos.trading.books import Fact
-from chaos.trading.breaking import POSTGRESQL, SERVICES, Kill, a_trader, together
+from chaos.trading.breaking import POSTGRESQL, SERVICES, Kill, a_trader, stores_away, together
 from chaos.trading.scene import Scene, ordering, trading_scene
+from integration.live_execution.outside.kit import make_database, world
 from running_mesh import start_mesh
+from services.up.embedded.postgres import postgres
+from services.up.embedded.valkey import valkey
 
 TRADERS = 3
 SETTINGS = {"MESH_TRADER_DEATHS": "1000000", "MESH_TRADER_LONGEST_BACK_OFF_S": "0.5"}
@@ -27,6 +31,9 @@ PAIRS = 0.2
 """Share of the kills that another one follows at once."""
 EVERY = 20
 """Kills between two times that everything must have recovered."""
+
+AWAY_S = 60.0
+"""How long both stores are away at the end."""
 
 
 def say(text: str) -> None:
@@ -57,6 +64,7 @@ async def soak(scene: Scene, kills: int) -> None:
                 await scene.recovered()
                 orders = sum(each.answered for each in scene.clients)
                 say(f"{number:>4} strokes, {orders} orders, {time.monotonic() - began:.0f} s")
+        await scene.kill(stores_away(AWAY_S))
         await scene.recovered()
         await scene.answered(10)
     report(scene, await scene.checked())
@@ -85,6 +93,23 @@ def report(scene: Scene, facts: Mapping[str, Sequence[Fact]]) -> None:
     say("each order once, positions and accounts the sum of fills, no hole, no fact told twice")
 
 
+async def without_stores(folder: Path) -> None:
+    """Let a trader at the simulated Binance go on without its stores, and check what it sends."""
+    with (
+        postgres(folder / "pg", folder / "pg.log", secrets.token_hex(8)) as server,
+        valkey(folder / "v", folder / "run", folder / "v.log", secrets.token_hex(8)) as redis_url,
+    ):
+        await make_database(server, "away")
+        dsn = server.replace("/postgres?", "/away?")
+        async with (
+            world(dsn, redis_url, folder) as found,
+            outage(found, millis=200, lease_s=10.0, margin_s=2.0) as scene,
+        ):
+            await scene.away(AWAY_S)
+            await scene.check()
+    say(f"\n{AWAY_S:g} s without stores: nothing larger was sent past the lease, and all is stored")
+
+
 async def run(kills: int, seed: int) -> None:
     """Run it on a mesh of its own."""
     with tempfile.TemporaryDirectory(prefix="mesh-k-") as name:
@@ -97,6 +122,7 @@ async def run(kills: int, seed: int) -> None:
                 await soak(scene, kills)
         finally:
             mesh.stop()
+        await without_stores(Path(name))
 
 
 if __name__ == "__main__":
