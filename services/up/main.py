@@ -5,7 +5,7 @@ import asyncio
 import os
 import signal
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -108,4 +108,5 @@ async def _mesh(state: State, *, once: bool, bare: bool) -> int:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)
+    with suppress(BrokenPipeError):  # who listened is gone; that must not keep us from stopping
+        print(text, flush=True)
