@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from mesh.execution.v1 import safety_service_pb2 as rpc
@@ -123,6 +124,26 @@ class Halting:
                     return
         log.warning("a latch changes all the time", extra={"key": key})
 
+    async def held(self, tx: Any) -> None:
+        """Put on record what traders heed though neither store has it any more.
+
+        A Redis that lost the key of an operator's halt has reset nothing, and somebody must be
+        able to: it becomes a halt of that trader.
+        """
+        for halt_id, key in await self._halts.strange(tx):
+            halt = Halt(
+                halt_id=halt_id,
+                project=key.project,
+                owner="",
+                scope=f"trader:{key.trader_id}",
+                reducing=False,
+                reason="The trader heeds a halt that Redis had and has lost.",
+                source=LATCH,
+                flatten_id="",
+                set_time=datetime.now(UTC),
+            )
+            await events.tell_halt(tx, await self._halts.insert(tx, halt))
+
     async def limit(
         self, project: str, scope: str, reason: str, *, reducing: bool, tell: Tell | None = None
     ) -> bool:
@@ -131,14 +152,29 @@ class Halting:
         ``tell`` writes what is told before the halt.
         """
         async with self._database.transaction() as tx:
-            await self._halts.lock_scope(tx, key_of(project, scope))
-            if await self._halts.limited(tx, project, scope, reducing):
+            if not await self.limited(tx, project, scope, reason, reducing=reducing, tell=tell):
                 return False
-            if tell is not None:
-                await tell(tx)
-            halt = convert.limit_halt(project, scope, reason, reducing=reducing)
-            await events.tell_halt(tx, await self._halts.insert(tx, halt))
         await self.sync(project, scope)
+        return True
+
+    async def limited(
+        self,
+        tx: Any,
+        project: str,
+        scope: str,
+        reason: str,
+        *,
+        reducing: bool,
+        tell: Tell | None = None,
+    ) -> bool:
+        """Do the same in a transaction of the caller, who calls ``sync`` after it."""
+        await self._halts.lock_scope(tx, key_of(project, scope))
+        if await self._halts.limited(tx, project, scope, reducing):
+            return False
+        if tell is not None:
+            await tell(tx)
+        halt = convert.limit_halt(project, scope, reason, reducing=reducing)
+        await events.tell_halt(tx, await self._halts.insert(tx, halt))
         return True
 
     async def _stored(self, tx: Any, halt: Halt) -> rpc.HaltResponse:
@@ -161,7 +197,8 @@ class Halting:
         if known is not None:
             if (known.project, known.scope) == (project, scope):
                 over = known.reset_time
-                if known.active or (over is not None and said.time <= over):
+                mine = said.time == known.set_time  # as we have written it
+                if known.active or mine or (over is not None and said.time <= over):
                     return  # on record, or what a reset has left behind
             said = replace(said, halt_id=str(uuid.uuid4()), flatten_id="")  # set by hand, again
         log.warning("a halt was found in Redis", extra={"project": project, "scope": scope})
@@ -182,7 +219,7 @@ class Halting:
             reason=said.reason,
             source=LATCH,
             flatten_id=said.flatten_id,
-            set_time=said.time,
+            set_time=min(said.time, datetime.now(UTC)),  # an operator's clock may be ahead
         )
         await events.tell_halt(tx, await self._halts.insert(tx, halt))
 

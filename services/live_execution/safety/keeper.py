@@ -90,9 +90,9 @@ class Keeper:
                 await asyncio.sleep(self._link.down(error))
 
     async def _once(self) -> None:
-        broken = await self._act()
-        for key, limit in broken:
-            await self._trader_limit(key, limit)
+        for project, scope in await self._act():
+            with suppress(StoreUnavailable):  # it is on record: the look at the latches repeats it
+                await self._halting.sync(project, scope)
         now = asyncio.get_running_loop().time()
         if now - self._looked < self._look_s:
             return
@@ -104,22 +104,23 @@ class Keeper:
         except StoreUnavailable as error:  # PostgreSQL alone holds, until Redis is back
             self._redis.down(error)
 
-    async def _act(self) -> list[tuple[TraderKey, LimitBroken]]:
-        """Do what is due in PostgreSQL; return the limits that traders have reported broken."""
-        broken: list[tuple[TraderKey, LimitBroken]] = []
+    async def _act(self) -> list[tuple[str, str]]:
+        """Do what is due in PostgreSQL; return the scopes whose latch has changed by it."""
+        changed: list[tuple[str, str]] = []
         async with self._database.transaction() as tx:
             if not await self._halts.try_keeper(tx):
                 return []
             for key, number, fact in await self._flattens.reports(tx):
                 if fact.WhichOneof("fact") == "limit":
-                    broken.append((key, fact.limit))
+                    changed.append(await self._trader_limit(tx, key, fact.limit))
                 elif not await self._is_done(tx, key, fact):
                     continue
                 await self._flattens.acted_on(tx, key, number)
             await self._flattening.go_on(tx)
+            await self._halting.held(tx)
             for halt in await self._halts.heed(tx):
                 await events.tell_halt(tx, halt)
-        return broken
+        return changed
 
     async def _is_done(self, tx: Any, key: TraderKey, fact: TraderFact) -> bool:
         """Act on the end of a flatten; one that a trader did by the latch alone may wait here
@@ -129,15 +130,13 @@ class Keeper:
             return True
         return datetime.now(UTC) - fact.ts.ToDatetime(tzinfo=UTC) > FORGOTTEN
 
-    async def _trader_limit(self, key: TraderKey, limit: LimitBroken) -> None:
-        """Let what a trader does about its own limit survive it."""
+    async def _trader_limit(self, tx: Any, key: TraderKey, limit: LimitBroken) -> tuple[str, str]:
+        """Let what a trader does about its own limit survive it; return the halt's scope."""
         reason = f"{limit.limit} of {key.trader_id} is {limit.bound} and was {limit.value}"
-        await self._halting.limit(
-            key.project,
-            f"trader:{key.trader_id}",
-            reason,
-            reducing=limit.action != LIMIT_ACTION_HALTED,
-        )
+        scope = f"trader:{key.trader_id}"
+        reducing = limit.action != LIMIT_ACTION_HALTED
+        await self._halting.limited(tx, key.project, scope, reason, reducing=reducing)
+        return key.project, scope
 
     async def _look_at_latches(self) -> None:
         """Compare every key that may be there with what is on record."""

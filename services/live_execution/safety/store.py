@@ -5,12 +5,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from services.live_execution.names import TraderKey
 from services.live_execution.safety.halts import Halt
 
 _HALT = (
     "halt_id, project, owner, scope, reducing, reason, source, flatten_id, set_time, active,"
     " reset_by, reset_time, heeded, update_time"
 )
+_UUID = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
 _KEEPER = 0x6B656570  # "keep": one keeper at a time
 
 
@@ -123,6 +125,16 @@ class HaltStore:
             f" FROM news WHERE halt_id = news.id RETURNING {_HALT}"
         )
         return [_halt(row) for row in rows]
+
+    async def strange(self, tx: Any) -> list[tuple[str, TraderKey]]:
+        """Return the halts that traders have heeded for a while and that are not on record."""
+        rows = await tx.fetch(
+            "SELECT DISTINCT ON (id) id, t.project, t.trader_id"
+            " FROM traders t, unnest(t.halt_ids) id"
+            " WHERE t.state = 'HALTED' AND t.state_time < now() - interval '10 seconds'"
+            f" AND id ~ '{_UUID}' AND NOT EXISTS (SELECT FROM halts h WHERE h.halt_id::text = id)"
+        )
+        return [(row["id"], TraderKey(row["project"], row["trader_id"])) for row in rows]
 
     async def projects(self, tx: Any) -> list[str]:
         """Return the projects that have traders."""

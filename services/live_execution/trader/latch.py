@@ -15,6 +15,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from services.live_execution.names import EVERYTHING, TraderKey
+from services.live_execution.safety.halts import derived
 from services.live_execution.trader.ports import HaltNotice
 
 SAFETY = "SAFETY"
@@ -194,5 +195,5 @@ def parse(key: str, value: bytes) -> HaltNotice:
     try:
         found = msgspec.json.decode(value, type=_Key)
     except msgspec.MsgspecError:
-        found = _Key(reason="set by hand")
+        found = _Key(derived(key, value.hex()), "set by hand")  # the id that it gets on record
     return HaltNotice(found.halt_id, scope, found.reducing, found.flatten_id, found.reason)

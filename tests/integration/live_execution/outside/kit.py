@@ -136,6 +136,15 @@ class World:
         )
         return str(halt_id)
 
+    async def reset_latched(self) -> None:
+        """Put the halt of ``latch`` on record as one that was reset."""
+        await self.connection.execute(
+            "INSERT INTO halts (halt_id, project, owner, scope, reducing, active, reason, source)"
+            " VALUES ($1, $2, 'o', 'all', false, false, 'by the test', 'LATCH')",
+            uuid.UUID(LATCHED),
+            KEY.project,
+        )
+
 
 @asynccontextmanager
 async def world(dsn: str, redis_url: str, folder: Path) -> AsyncIterator[World]:
@@ -208,7 +217,11 @@ def event(order_id: str, kind: "events.OrderEventType.ValueType") -> TraderFact:
     )
 
 
-def latch(reducing: bool = False, halt_id: str = "h") -> str:
+LATCHED = "7f1d2c64-5a0e-4a7b-9b43-0c1f5c7f9d11"
+"""Id of a halt that is set in Redis."""
+
+
+def latch(reducing: bool = False, halt_id: str = LATCHED) -> str:
     """Return the value of a latch in Redis."""
     return json.dumps({"halt_id": halt_id, "reason": "by the test", "reducing": reducing})
 

@@ -69,6 +69,10 @@ def _may(outside: TraderOutside, **changes: bool) -> str:
     return refusal.reason if refusal else ""
 
 
+def _held(outside: TraderOutside) -> list[str]:
+    return outside._stores.latch.held
+
+
 def _standings(outside: TraderOutside) -> list[Standing]:
     seen: list[Standing] = []
     outside.on_standing(seen.append)
@@ -117,11 +121,13 @@ async def test_ex_113_without_redis_the_last_known_halts_and_postgresql_count(fa
         await until(lambda: _may(outside) == "TRADER_HALTED")
         assert [halt.scope for halt in halts[-1]] == ["trader:TEST-001", "venue:OTHER"]
         command_id = await far.near.command(TraderCommand())
-        await client.delete(key)
+        await client.delete(key)  # by nobody who may: it was not reset
         await far.near.connection.execute("UPDATE halts SET active = false")
         await far.redis.mend()
         assert (await first_command(outside)).command_id == command_id
         await until(lambda: _may(outside) == "")
+        await until(lambda: [halt.scope for halt in halts[-1]] == ["venue:OTHER"])
+        await far.near.reset_latched()
         await until(lambda: halts[-1] == [])
         assert outside.refusal(venue="OTHER", order_id_tag="001", reducing=False) is None
     await client.aclose()
@@ -167,6 +173,7 @@ OTHERS = ["venue:ELSE", "trader:TEST-002", f"strategy:{KEY.trader_id}:002", "tra
 async def test_ex_115_a_latch_in_redis_alone_halts_at_once(world: World) -> None:
     """EX-115: the next order is refused, of whatever scope the latch is and whatever it holds."""
     client = redis.asyncio.Redis.from_url(world.redis_url)
+    await world.reset_latched()
     async with world.outside() as outside:
         keys = [EVERYTHING, *(latch_key(KEY.project, scope) for scope in SCOPES)]
         for key in keys:
@@ -179,7 +186,7 @@ async def test_ex_115_a_latch_in_redis_alone_halts_at_once(world: World) -> None
             await client.set(key, latch(reducing=True))
             assert (_may(outside), _may(outside, reducing=True)) == ("TRADER_HALTED", "")
             await client.delete(key)
-            assert _may(outside) == ""
+            await until(lambda: _may(outside) == "")
         for scope in OTHERS:
             await client.set(latch_key(KEY.project, scope), latch())
         await client.set(latch_key("other", "all"), latch())
@@ -203,6 +210,22 @@ async def test_ex_115_a_halt_in_postgresql_alone_halts(world: World) -> None:
         await world.halt(f"trader:{KEY.trader_id}", reducing=True)
         await until(lambda: _may(outside) == "TRADER_HALTED")
         assert _may(outside, reducing=True) == ""
+
+
+async def test_ex_115_a_redis_that_was_emptied_resets_nothing(world: World) -> None:
+    """EX-115: a halt that Redis alone had is kept after Redis lost it, until it is reset."""
+    client = redis.asyncio.Redis.from_url(world.redis_url)
+    async with world.outside() as outside:
+        halts: list[list[HaltNotice]] = []
+        outside.on_halt(lambda found: halts.append(list(found)))
+        await client.set(latch_key(KEY.project, "all"), latch())
+        await until(lambda: halts and halts[-1])
+        await client.flushall()
+        await until(lambda: _held(outside))
+        assert _may(outside) == "TRADER_HALTED"
+        await world.reset_latched()
+        await until(lambda: _may(outside) == "")
+    await client.aclose()
 
 
 async def test_ex_115_the_scope_of_a_halt_in_postgresql(world: World) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +159,27 @@ async def test_ex178_what_is_found_in_redis(api: Api) -> None:
     assert await _key(api) is None
     told = await api.sql("SELECT 1 FROM facts WHERE stream = 'facts:live_execution'")
     assert len(told) == 6
+
+
+async def test_ex178_set_by_hand_again(api: Api) -> None:
+    """EX-178: what an operator sets a second time is a halt again, whatever his clock says; and a
+    reset is one reset.
+    """
+    await api.add()
+    ahead = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    readable = json.dumps({"halt_id": new_id(), "reason": "panic", "by": "me", "time": ahead})
+    for value in ("1", "1", readable, readable):
+        await api.redis.set(KEY, value)
+        halt: pb.Halt = await until(lambda: _in_force(api))
+        await api.safety.ResetHalt(_reset(halt.halt_id))
+        assert (await _key(api), await _in_force(api)) == (None, None)
+
+
+async def _in_force(api: Api) -> pb.Halt | None:
+    wanted = rpc.ListHaltsRequest(state=pb.HALT_STATE_ACTIVE)
+    found = (await api.safety.ListHalts(wanted)).halts
+    assert len(found) < 2
+    return found[0] if found else None
 
 
 async def test_ex179_a_halt_of_the_mesh(api: Api) -> None:
