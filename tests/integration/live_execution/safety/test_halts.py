@@ -170,7 +170,8 @@ async def test_ex178_set_by_hand_again(api: Api) -> None:
     readable = json.dumps({"halt_id": new_id(), "reason": "panic", "by": "me", "time": ahead})
     for value in ("1", "1", readable, readable):
         await api.redis.set(KEY, value)
-        halt: pb.Halt = await until(lambda: _in_force(api))
+        halt = await until(lambda: _in_force(api))
+        assert halt is not None  # it was waited for
         await api.safety.ResetHalt(_reset(halt.halt_id))
         assert (await _key(api), await _in_force(api)) == (None, None)
 
