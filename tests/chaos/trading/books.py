@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from mesh.common.v1 import enums_pb2 as enums
 from mesh.execution.v1 import events_pb2 as pb
 
 ONCE = (
@@ -103,13 +104,10 @@ def fills_of(facts: Sequence[Fact]) -> dict[str, list[Fill]]:
     """Return the fills by instrument."""
     found: dict[str, list[Fill]] = defaultdict(list)
     for event in _fills(facts):
-        sign = 1 if event.filled.order_side == BUY else -1
+        sign = 1 if event.filled.order_side == enums.ORDER_SIDE_BUY else -1
         pair = (sign * Decimal(event.filled.last_qty), Decimal(event.filled.last_px))
         found[event.instrument_id].append(pair)
     return found
-
-
-BUY = 2  # mesh.common.v1.OrderSide
 
 
 def _position_faults(facts: Sequence[Fact]) -> Iterator[str]:
