@@ -145,9 +145,12 @@ async def _serve(ticket: Ticket, trader: Running, stop: asyncio.Event) -> int:
     starting = asyncio.ensure_future(trader.start())
     stopping = asyncio.ensure_future(stop.wait())
     await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
+    if not starting.done() or stop.is_set():
         return await _drain(trader, [starting, stopping], STOPPED)
     trouble = starting.result()
+    if trouble is not None and trouble.lasting and not ticket.safety_mode:
+        await _drain(trader, [stopping], DIED)
+        return _failed(states, trouble.reason, trouble.message)
     if trouble is not None and not ticket.safety_mode:
         states.become(pb.TRADER_STATE_RECONCILING, trouble.reason, trouble.message)
         return await _drain(trader, [stopping], DIED)

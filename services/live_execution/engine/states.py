@@ -22,6 +22,8 @@ class Trouble:
     reason: str
     message: str
     restriction: str = ""
+    lasting: bool = False
+    """Whether it does not pass by itself."""
 
 
 class States:
