@@ -59,7 +59,7 @@ class Parity(Strategy):
         price = lambda offset: made.make_price(bar.close.as_double() + sign * offset)
         if self.bars % 2:
             self.submit_order_list(self.order_factory.bracket(
-                self.wanted, side, size, sl_trigger_price=price(-40), tp_price=price(60)))
+                self.wanted, side, size, sl_trigger_price=price(-12), tp_price=price(40)))
         else:
             self.submit_order(self.order_factory.limit(
                 self.wanted, side, size, price(-15), time_in_force=TimeInForce.GTD,
