@@ -18,8 +18,8 @@ CANCELED = pb.ORDER_EVENT_TYPE_CANCELED
 _trades = itertools.count(1)
 
 
-def _event(key: str, kind: "pb.OrderEventType.ValueType", **more: str) -> pb.TraderFact:
-    order = pb.OrderEvent(type=kind, client_order_id=key, instrument_id="BTC.X", **more)
+def _event(key: str, kind: "pb.OrderEventType.ValueType") -> pb.TraderFact:
+    order = pb.OrderEvent(type=kind, client_order_id=key, instrument_id="BTC.X")
     if kind == INITIALIZED:
         order.initialized.quantity = "2"
     return pb.TraderFact(order=order)
