@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PORTS = 7
-"""The gateway's and six for metrics."""
+PORTS = 8
+"""The gateway's and seven for metrics."""
 
 
 @dataclass

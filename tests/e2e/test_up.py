@@ -74,8 +74,8 @@ def _feed_processes(data: Path) -> list[int]:
 
 
 async def test_first_and_second_start(data: Path) -> None:
-    """The first start shows the key once, does the main job and shows quotes that move; the second
-    has it done and lost nothing.
+    """The first start shows the key once, does the main job and shows quotes and orders that move;
+    the second has it done and lost nothing.
     """
     first = start_mesh(data)
     ready = first.wait_for("mesh ready")
@@ -87,11 +87,12 @@ async def test_first_and_second_start(data: Path) -> None:
     assert len(quotes) > 2
     assert quotes == sorted(quotes, key=lambda quote: quote[0])
     assert len({bid for _, bid in quotes}) > 1
+    assert re.search(r"SAMPLE-001 .* EUR/USD\.SIM +filled", first.said())
     assert "meshctl md watch sample-replay" in first.said()
     kept = await _subscribe(first)
     await _next_quote(first, kept)
     pids = [*_pids(data), *_feed_processes(data)]
-    assert len(pids) == 8
+    assert len(pids) == 9
     assert first.stop() == 0
     assert not any(process_alive(pid) for pid in pids)
 

@@ -121,7 +121,8 @@ class Reader:
         A spot venue reports no positions, and some adapters report nothing when they fail.
         """
         own: dict[InstrumentId, Left] = defaultdict(Left)
-        for order in (*self._cache.orders_open(), *self._cache.orders_inflight()):
+        # An order whose cancel is awaited is in both: it is one order.
+        for order in {*self._cache.orders_open(), *self._cache.orders_inflight()}:
             if self._scope.holds(order):
                 own[order.instrument_id].orders += 1
         for position in self._cache.positions_open():

@@ -12,7 +12,7 @@ from chaos.live.scene import count_up, feed_of_a_venue, many_subscriptions, open
 from mesh.marketdata.v1 import live_pb2 as pb
 from running_mesh import RunningMesh
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.long]
 
 BTC, ETH = "BTCUSDT.BINANCE:quotes", "ETHUSDT.BINANCE:quotes"
 FAST = 3

@@ -32,6 +32,8 @@ from services.strategy.examples.breakout_bracket import BreakoutBracket, Breakou
 from services.strategy.examples.ema_cross import EmaCross, EmaCrossConfig
 from services.strategy.examples.mean_reversion import MeanReversion, MeanReversionConfig
 
+pytestmark = pytest.mark.long
+
 RANDOM_COLUMNS = {"event_id", "init_id", "info", "instance_id"}
 """Ids that Nautilus draws anew at each run."""
 

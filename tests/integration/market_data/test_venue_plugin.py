@@ -117,6 +117,7 @@ def test_the_tests_of_the_template(site: Path) -> None:
     assert "3 passed" in done.stdout
 
 
+@pytest.mark.long
 async def test_broken_plugins_harm_no_other(
     venues: Venues, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +149,7 @@ async def test_two_plugins_of_one_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert "2 plug-ins" in told["TWICE@mesh-second"].problem
 
 
+@pytest.mark.long
 async def test_a_plugin_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """MD-59: an import that hangs is ended, and told of."""
     _install(tmp_path, "HANGS", "import threading; threading.Event().wait()")

@@ -39,6 +39,7 @@ def kinds(log: Log) -> set[str]:
     return {entry[0] for entry in log}
 
 
+@pytest.mark.long
 def test_ls01_internal_bars_of_200k_ticks_equal_a_backtests() -> None:
     """LS-01: Bars by time, ticks, volume and value are equal one for one, and a minute is one."""
     log = both(Case(200_000, bars=BARS))
@@ -47,6 +48,7 @@ def test_ls01_internal_bars_of_200k_ticks_equal_a_backtests() -> None:
     assert len({entry[1] for entry in log}) == len(BARS)
 
 
+@pytest.mark.long
 def test_ls02_timers_and_alerts_fire_at_the_same_data_times() -> None:
     """LS-02: Timers, alerts, chained and past alerts fire alike, after the last tick too."""
     log = both(Case(20_000, bars=BARS[:1], ticks=True, timers=True, then_ns=10 * MINUTE))
@@ -64,6 +66,7 @@ def test_ls03_orders_at_a_sandbox_live_on_data_time() -> None:
     assert all(20 * 10**9 <= life < 23 * 10**9 for life in lives)  # 20 s, then the next tick
 
 
+@pytest.mark.long
 def test_ls04_two_instruments_keep_the_order_in_which_they_are_played() -> None:
     """LS-04: Ticks of two instruments come in order of time, and of delivery at one time."""
     log = both(Case(20_000, instruments=2, bars=BARS[:2], ticks=True, timers=True))

@@ -150,6 +150,7 @@ async def test_instruments_and_history(binance: Binance, start: Callable[..., An
         assert all(start_ns <= page.first <= page.last <= end for page in pages)
 
 
+@pytest.mark.long
 async def test_all_past_trades(binance: Binance, start: Callable[..., Any]) -> None:
     """Aggregated trades of a range come whole, page after page; single ones only if they can."""
     now = binance.clock.now()
@@ -266,6 +267,7 @@ async def test_a_venue_that_is_away_for_a_while(
         await feed.rows(1, 1)
 
 
+@pytest.mark.long
 async def test_a_thousand_channels(start: Callable[..., Any]) -> None:
     """A thousand channels are subscribed to in few messages, within the venue's limits."""
     async with (
