@@ -283,13 +283,20 @@ class WatchHub:
         return [Event.FromString(row.event) for row in rows]
 
     async def _missed(self, watcher: "_Watcher", stream: str) -> None:
-        """Drop a stream that is gone; raise ``CursorTrimmed`` for one that is only trimmed."""
+        """Drop a stream that is gone; raise ``CursorTrimmed`` for one that is only trimmed. What
+        is not there yet will be.
+        """
         at = watcher.at
         async with self._database.connection() as connection:
             found = await facts.heads(connection, list(at))
         heads = {head.stream: head for head in found}
         if stream in watcher.wish.gone(at, heads):
             self._drop(watcher, stream)
+            return
+        if stream in heads and heads[stream].kept_from - 1 <= at[stream]:
+            # Redis is ahead of a PostgreSQL that crashed before it had flushed: its writer has the
+            # fact and stores it again.
+            asyncio.get_running_loop().call_later(HURRY, self._tell)
             return
         oldest = {s: max(n, heads[s].kept_from - 1) if s in heads else n for s, n in at.items()}
         raise self._trimmed(watcher.filter_hash, oldest)
