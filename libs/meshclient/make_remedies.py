@@ -37,15 +37,17 @@ def render(found: dict[str, str]) -> str:
     """Return the source of ``remedies.py``."""
     lines = []
     for name, remedy in sorted(found.items()):
-        text = remedy.replace("\\", "\\\\").replace('"', '\\"')
-        line = f'    "{name}": "{text}",\n'
+        text = remedy.replace("\\", "\\\\")
+        mark = "'" if '"' in text and "'" not in text else '"'  # as the formatter chooses
+        text = text.replace(mark, f"\\{mark}")
+        line = f'    "{name}": {mark}{text}{mark},\n'
         if len(line) > 101:
-            line = f'    "{name}": (\n{_wrapped(text)}    ),\n'
+            line = f'    "{name}": (\n{_wrapped(text, mark)}    ),\n'
         lines.append(line)
     return HEADER + "".join(lines) + "}\n"
 
 
-def _wrapped(text: str) -> str:
+def _wrapped(text: str, mark: str) -> str:
     lines, line = [], ""
     for word in text.split(" "):
         if line and len(line) + len(word) > 84:
@@ -53,7 +55,7 @@ def _wrapped(text: str) -> str:
             line = ""
         line += f"{word} "
     lines.append(line.rstrip())
-    return "".join(f'        "{piece}"\n' for piece in lines)
+    return "".join(f"        {mark}{piece}{mark}\n" for piece in lines)
 
 
 def main() -> None:

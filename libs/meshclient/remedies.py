@@ -116,7 +116,7 @@ REMEDIES: dict[str, str] = {
         "Set the variable in the environment of the market-data service and restart it."
     ),
     "VENUE_DISCONNECTED": "The connection to the venue was lost; it is made again with back-off.",
-    "VENUE_EXTRA_MISSING": "Install the extra: `pip install \"nautilus_trader[<extra>]\"`.",
+    "VENUE_EXTRA_MISSING": 'Install the extra: `pip install "nautilus_trader[<extra>]"`.',
     "VENUE_NOT_FOUND": "Look at ListVenues.",
     "VENUE_RATE_LIMITED": (
         "The venue limits our requests (HTTP 429 or 418). It is tried again later."

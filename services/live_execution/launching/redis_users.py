@@ -10,7 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import redis.asyncio
@@ -54,7 +54,8 @@ class RedisUsers:
         keys: Callable[[], Keys],
         store: KeepingStore,
     ) -> None:
-        self._database, self._client, self._url = database, client, url
+        self._database, self._url = database, url
+        self._client: Any = client  # redis ships no type of execute_command
         self._keys, self._store = keys, store
         self._given: set[TraderKey] = set()
         self._allowed: bool | None = None

@@ -19,9 +19,12 @@ from nautilus_trader.adapters.sandbox.config import SandboxExecutionClientConfig
 from nautilus_trader.adapters.sandbox.factory import SandboxLiveExecClientFactory
 from nautilus_trader.config import LoggingConfig, TradingNodeConfig
 from nautilus_trader.live.node import TradingNode
-from round_trip import RoundTrip, RoundTripConfig
+from round_trip import (  # type: ignore[import-not-found]  # its neighbour: it is run as a script
+    RoundTrip,
+    RoundTripConfig,
+)
 
-ACCOUNT = {
+ACCOUNT: dict[str, Any] = {
     "venue": BINANCE,
     "account_type": "MARGIN",
     "starting_balances": ["100000000 USDT", "10000 BTC"],
@@ -31,7 +34,8 @@ ACCOUNT = {
 async def main(spec: dict[str, Any]) -> None:
     """Run a node as the examples of Nautilus do, until the process is killed."""
     client = BinanceDataClientConfig.parse(json.dumps(spec["client"]))
-    config, factory = SandboxExecutionClientConfig(**ACCOUNT), SandboxLiveExecClientFactory
+    config: Any = SandboxExecutionClientConfig(**ACCOUNT)
+    factory: Any = SandboxLiveExecClientFactory
     if spec["sandbox"] == "mesh":
         from services.live_execution.engine import sandbox  # not there in stock
 
