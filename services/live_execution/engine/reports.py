@@ -2,13 +2,15 @@
 
 Binance's adapter asks for a symbol under two names when an order of it has filled unseen, and gets
 everything twice: Nautilus takes the doubled fills for a position that it does not know, and
-invents an order against it. And it reports every spot position as flat, as a spot venue knows no
-positions: Nautilus then invents a sale of all that was bought.
+invents an order against it. It reports every spot position as flat, as a spot venue knows no
+positions: Nautilus then invents a sale of all that was bought. And where the venue answers with an
+error, it reports nothing: an account with orders and positions then reads as flat.
 """
 
 import logging
 import re
 from collections.abc import Callable, Coroutine, Hashable
+from contextvars import ContextVar
 from decimal import Decimal
 from typing import Any
 
@@ -34,11 +36,54 @@ type Reports = Callable[..., Coroutine[Any, Any, list[Any]]]
 
 def mend_reports(client: Any) -> None:
     """Mend the reports of the execution client of a real venue."""
+    _tell_errors(client)
     client.generate_fill_reports = _once(client.generate_fill_reports, _fill)
     client.generate_order_status_reports = _once(client.generate_order_status_reports, _order)
     client.generate_order_rejected = _known(client.generate_order_rejected)
     if client.account_type == AccountType.CASH:
         SpotPositions(client).install()
+
+
+_errors: ContextVar[list[Exception] | None] = ContextVar("errors", default=None)
+"""What the requests of the report under way have raised."""
+
+
+def _tell_errors(client: Any) -> None:
+    """Let a report whose requests have failed raise, where the adapter gives an empty one."""
+    http: Any = getattr(client, "_http_client", None)
+    if not hasattr(http, "send_request"):
+        return  # not one of Nautilus' clients in Python
+
+    send = http.send_request
+
+    async def told(*arguments: Any, **named: Any) -> Any:
+        try:
+            return await send(*arguments, **named)
+        except Exception as error:
+            found = _errors.get()
+            if found is not None:
+                found.append(error)
+            raise
+
+    http.send_request = told
+    for name in ("order_status", "fill", "position_status"):
+        method = f"generate_{name}_reports"
+        setattr(client, method, _honest(getattr(client, method)))
+
+
+def _honest(reports: Reports) -> Reports:
+    async def honest(*arguments: Any, **named: Any) -> list[Any]:
+        errors: list[Exception] = []
+        token = _errors.set(errors)
+        try:
+            found = await reports(*arguments, **named)
+        finally:
+            _errors.reset(token)
+        if errors and not found:
+            raise errors[-1]
+        return found
+
+    return honest
 
 
 def reduces_only(client: Any) -> bool:

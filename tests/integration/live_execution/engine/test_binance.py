@@ -6,8 +6,11 @@ from uuid import uuid4
 
 import pytest
 from nautilus_trader.adapters.binance.futures.execution import BinanceFuturesExecutionClient
+from nautilus_trader.adapters.binance.http.error import BinanceError
 from nautilus_trader.adapters.deribit.execution import DeribitExecutionClient
 from nautilus_trader.adapters.kraken.execution import KrakenExecutionClient
+from nautilus_trader.core.uuid import UUID4
+from nautilus_trader.execution.messages import GenerateOrderStatusReports
 
 from integration.live_execution.engine.at_binance import At, Outside, at_binance, ticket_at
 from integration.live_execution.engine.test_gate import halt
@@ -63,6 +66,21 @@ async def test_orders(at: At) -> None:
     await at.submit(beyond)
     await at.ends(beyond, "REJECTED", "DENIED")
     await at.same()
+
+
+async def test_reports_that_fail(at: At) -> None:
+    """EX-264: a venue that answers with errors is not one that has nothing: no report is made."""
+    order = at.ticket(type="LIMIT", price="49000")
+    await at.submit(order)
+    await at.ends(order, "ACCEPTED")
+    (client,) = at.trader.kernel.exec_engine._clients.values()
+    asked = GenerateOrderStatusReports(None, None, None, True, UUID4(), at.now_ns())
+    assert len(await client.generate_order_status_reports(asked)) == 1
+    at.venue.fail(503, times=100)
+    with pytest.raises(BinanceError):
+        await client.generate_order_status_reports(asked)
+    at.venue.heal()
+    assert len(await client.generate_order_status_reports(asked)) == 1
 
 
 async def test_modified(tmp_path: Path) -> None:
