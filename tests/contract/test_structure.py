@@ -35,7 +35,9 @@ def test_no_file_is_long() -> None:
     assert {path: n for path, n in lengths.items() if n > LONGEST_FILE} == {}
 
 
-@pytest.mark.parametrize("service", ["gateway", "strategy", "market_data", "backtest", "up"])
+@pytest.mark.parametrize(
+    "service", ["gateway", "strategy", "market_data", "backtest", "live_execution", "up"]
+)
 def test_readme_fits_one_screen(service: str) -> None:
     """Each service says what it owns, writes, reads and listens on, in one screen."""
     lines = (ROOT / "services" / service / "README.md").read_text().splitlines()
