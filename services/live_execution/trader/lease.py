@@ -69,6 +69,7 @@ class Lease:
         self.key, self.terms, self.fence, self.owner = key, terms, fence, owner
         self._deadline = sent + terms.lease - terms.margin
         self._failed = float("-inf")
+        self._in_time = False
         self._lost = False
 
     @property
@@ -85,10 +86,11 @@ class Lease:
     def away(self) -> bool:
         """Whether it has ended while this process tried to renew it and found the store away.
 
-        Not so when the process itself was stopped: it has yet to ask.
+        Not so when the process itself was stopped, and asks when the lease has ended already: then
+        a successor may be what keeps it from the store.
         """
         tried = boot_time() - self._failed < 2 * self.terms.renew + self.terms.margin
-        return tried and not self._lost and not self.held
+        return tried and self._in_time and not self._lost and not self.held
 
     def lose(self) -> None:
         """Say that another process has it."""
@@ -96,6 +98,7 @@ class Lease:
 
     def failed(self) -> None:
         """Say that the store was out of reach just now."""
+        self._in_time = self._in_time or self.held
         self._failed = boot_time()
 
     async def renew(self, connection: Connection) -> None:
@@ -108,6 +111,7 @@ class Lease:
             self.lose()
             raise stale(self.key, self.fence)
         self._deadline = sent + self.terms.lease - self.terms.margin
+        self._in_time = False
 
 
 async def claim(connection: Connection, key: TraderKey, terms: Terms, above: int = 0) -> Lease:

@@ -62,7 +62,12 @@ async def _claimed(
     connection = await line.get()
     above = max((segment.fence for segment in scan(folder)), default=0)
     terms = Terms(ticket.lease_s, ticket.margin_s)
-    lease = await leases.claim(connection, key, terms, above)
+    try:
+        lease = await leases.claim(connection, key, terms, above)
+    except ERRORS:  # a rival that claims in the same moment ends the sessions of others
+        line.drop()
+        connection = await line.get()
+        lease = await leases.claim(connection, key, terms, above)
     try:
         latch = _latch(key, ticket)
         latch.stored(await halts(connection, key))

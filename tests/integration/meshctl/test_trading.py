@@ -31,6 +31,8 @@ def trader(mesh: object, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
         *("trader", "create", TRADER, "--feed", "sample-replay", "--sandbox", "SIM", "--start"),
         *("--balance", "1000000 USDT", "--instrument", BTC, "--label", "test=ctl"),
     )
+    looks = (here.json("order", "preview", TRADER, BTC, "buy", "0.1") for _ in range(60))
+    assert any(each.get("price") for each in looks), "it has got no market data"
     yield TRADER
     here("trader", "stop", TRADER, "--cancel-orders")
     here("trader", "rm", TRADER, "--yes")

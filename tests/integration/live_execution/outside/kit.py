@@ -169,8 +169,8 @@ async def make_database(server: str, name: str) -> None:
     dsn = server.replace("/postgres?", f"/{name}?")
     await migrate(dsn, "live_execution", MIGRATIONS)
     connection = await asyncpg.connect(dsn)
-    await connection.execute(f"DROP ROLE IF EXISTS {ROLE}")
-    await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
+    if not await connection.fetchval("SELECT true FROM pg_roles WHERE rolname = $1", ROLE):
+        await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{PASSWORD}'")
     await connection.execute(f"GRANT CONNECT ON DATABASE {name} TO {ROLE}")
     await connection.execute(";".join(statements("live_execution", ROLE)))
     await connection.close()
