@@ -53,9 +53,12 @@ class Segment:
 
     @classmethod
     def open(cls, path: Path) -> "Segment | None":
-        """Return the file at a path, None when its header was not written whole."""
-        with path.open("rb") as file:
-            header = file.read(HEADER_SIZE)
+        """Return the file at a path, None when its header was not written whole, or it is gone."""
+        try:
+            with path.open("rb") as file:
+                header = file.read(HEADER_SIZE)
+        except FileNotFoundError:  # a snapshot has taken its place
+            return None
         if len(header) < HEADER_SIZE:
             return None
         body, (checksum,) = header[: _HEADER.size], _SUM.unpack(header[_HEADER.size :])
