@@ -67,6 +67,7 @@ class Parity(Strategy):
 '''
 
 
+@pytest.mark.long
 async def test_ex73_a_replay_trades_as_a_backtest(live_mesh: RunningMesh, tmp_path: Path) -> None:
     """EX-73: through gateway and services both ways, the orders are the same to the last fill."""
     async with MeshClient.from_profile(env=live_mesh.env) as client:

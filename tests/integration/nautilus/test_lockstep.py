@@ -57,6 +57,7 @@ def test_ls02_timers_and_alerts_fire_at_the_same_data_times() -> None:
     assert all(entry[-1] == entry[2] for entry in log if entry[0] == "timer")
 
 
+@pytest.mark.long
 def test_ls03_orders_at_a_sandbox_live_on_data_time() -> None:
     """LS-03: GTD, IOC, cancels and brackets have the events, states and times of a backtest."""
     log = both(Case(8_000, kind="quotes", ticks=True, timers=True, orders=True))

@@ -280,6 +280,7 @@ def _ids(reading: Reading) -> list[int]:
     return [int(each) for each in found]
 
 
+@pytest.mark.long
 async def test_md95_history_of_a_venue(begin: Begin, exchange: Binance) -> None:
     """MD-95c: a job fetches the trades and bars of a range exactly, through HTTP 429 as well."""
     recorded = await begin()
