@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -66,6 +67,7 @@ async def _claimed(
         lease = await leases.claim(connection, key, terms, above)
     except ERRORS:  # a rival that claims in the same moment ends the sessions of others
         line.drop()
+        await asyncio.sleep(random.uniform(0.05, 0.5))  # or both go on ending each other's
         connection = await line.get()
         lease = await leases.claim(connection, key, terms, above)
     try:
